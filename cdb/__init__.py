@@ -1,0 +1,1 @@
+"""The calibration-constants database for X-ray laser detectors."""

@@ -1,0 +1,107 @@
+"""The tree of exceptions: what can go wrong, and the built-in that a caller may expect instead.
+
+::
+
+    CalibError
+    ├── NotFound            KeyError          no such constant, detector, version
+    ├── BadName             ValueError        detector, experiment, ctype, database
+    ├── BadRun              ValueError        a run or a range of runs
+    ├── BadTime             ValueError        a time text, number or stamp
+    ├── BadQuestion         ValueError        a look-up that makes no sense
+    ├── BadPayload          ValueError        data that cannot be stored or decoded
+    │   └── UnsafePayload                     a pickle, and nobody allowed it
+    ├── BadFile             ValueError        a file that is not what it should be
+    ├── BadDocument         ValueError        a document that a store cannot hold
+    ├── BadQuery            ValueError        a query outside the common subset
+    ├── Corrupt             ValueError        bytes that do not agree with their digest
+    ├── Duplicate           ValueError        an ``_id`` that is taken
+    ├── WrongState          RuntimeError      a version that cannot be retired, restored, amended
+    ├── WrongClock          RuntimeError      this machine's clock and the store's disagree
+    └── StoreUnavailable    ConnectionError   no answer from the store
+        └── OutcomeUnknown                    a write that may or may not have happened
+    StoreRefused            CalibError, PermissionError   rights are missing
+    StoreFull               CalibError, OSError           no space left
+"""
+
+
+class CalibError(Exception):
+    """Anything that this package reports to its caller."""
+
+
+class NotFound(CalibError, KeyError):
+    """No such constant, detector or version; the message says where it was looked for."""
+
+    # KeyError shows the repr of its argument; a sentence should read as one.
+    __str__ = Exception.__str__
+
+
+class BadName(CalibError, ValueError):
+    """A name of a detector, experiment, constant type or database that cannot be used."""
+
+
+class BadRun(CalibError, ValueError):
+    """A run number or a range of runs that cannot be used."""
+
+
+class BadTime(CalibError, ValueError):
+    """A time that cannot be understood."""
+
+
+class BadQuestion(CalibError, ValueError):
+    """A look-up that makes no sense: an unknown rule, a moment that has not come."""
+
+
+class BadPayload(CalibError, ValueError):
+    """Data that cannot be stored, or stored data that cannot be decoded."""
+
+
+class UnsafePayload(BadPayload):
+    """A pickle, which could run code; it is read only where the caller allows it by name."""
+
+
+class BadFile(CalibError, ValueError):
+    """A file whose content is not what its name or its reader promises."""
+
+
+class BadDocument(CalibError, ValueError):
+    """A document that no store may hold."""
+
+
+class BadQuery(CalibError, ValueError):
+    """A query outside the subset that every store answers alike."""
+
+
+class Corrupt(CalibError, ValueError):
+    """Stored bytes that do not agree with their digest."""
+
+
+class Duplicate(CalibError, ValueError):
+    """A document with this ``_id`` is there already."""
+
+
+class WrongState(CalibError, RuntimeError):
+    """A version that, as things are, cannot be retired, restored or amended."""
+
+
+class WrongClock(CalibError, RuntimeError):
+    """The clock of this machine and that of the store differ too much to write."""
+
+
+class StoreUnavailable(CalibError, ConnectionError):
+    """The store did not answer."""
+
+
+class OutcomeUnknown(StoreUnavailable):
+    """A write was sent and its answer never came: it may or may not have happened."""
+
+
+class StoreRefused(CalibError, PermissionError):
+    """The store or its folder refuses what was asked."""
+
+    __str__ = Exception.__str__
+
+
+class StoreFull(CalibError, OSError):
+    """The store has no space left for what was to be written."""
+
+    __str__ = Exception.__str__

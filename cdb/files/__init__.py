@@ -1,0 +1,1 @@
+"""Constants outside the database: text files, foreign trees."""

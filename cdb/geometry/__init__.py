@@ -1,0 +1,1 @@
+"""What a geometry constant means."""
