@@ -1,1 +1,45 @@
-"""The calibration-constants database for X-ray laser detectors."""
+"""The calibration-constants database for X-ray laser detectors.
+
+>>> import cdb
+>>> with cdb.open("memory://") as db:
+...     version = db.add([4, 6, 30, 10], detector="epix_000001", ctype="common_mode", run=7)
+...     det = db.detector("epix_000001", run=8)
+>>> data, meta = det.calibconst["common_mode"]
+>>> data
+[4, 6, 30, 10]
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cdb.calibconst import Calibconst, Detector
+    from cdb.constant import Version
+    from cdb.database import Database, open  # noqa: A004 - users write cdb.open()
+    from cdb.errors import CalibError, NotFound
+
+__all__ = ["CalibError", "Calibconst", "Database", "Detector", "NotFound", "Version", "open"]
+__version__ = "0.1.0"
+
+_HOMES = {
+    "CalibError": "errors",
+    "Calibconst": "calibconst",
+    "Database": "database",
+    "Detector": "calibconst",
+    "NotFound": "errors",
+    "Version": "constant",
+    "open": "database",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name on first use, so that importing the package stays quick."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cdb' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"cdb.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted([*__all__, "__version__"])

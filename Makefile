@@ -1,0 +1,45 @@
+# Each goal makes what it needs: on a fresh machine `make test` and `make demo` do all the set-up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA := ../shared/data/lcls1-calib
+
+.PHONY: help install check test demo bench lint-docker clean
+help:
+	@echo "make demo         add real constants to a store in a folder, get them back, use them"
+	@echo "make test         all tests; starts and stops the servers that they need"
+	@echo "make check        formatter, linter, types, who may import whom"
+	@echo "make bench        figures, as ratios to a named alternative"
+	@echo "make lint-docker  what can be said of docker/ without an engine"
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+check: install
+	$(BIN)/ruff check . scripts/mongo-for-tests
+	$(BIN)/ruff format --check . scripts/mongo-for-tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: install
+	$(BIN)/python -m pytest
+
+demo: install
+	$(BIN)/python scripts/demo.py $(DATA)
+
+bench: install
+	scripts/mongo-for-tests -- $(BIN)/python benchmarks/run.py
+
+lint-docker: install
+	$(BIN)/hadolint docker/Dockerfile
+	$(BIN)/shellcheck docker/*.sh
+	$(BIN)/yamllint --strict -d '{extends: default, rules: {line-length: {max: 100}, document-start: disable}}' docker/compose.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

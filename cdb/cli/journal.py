@@ -1,0 +1,215 @@
+"""Commands about the journal and what should agree with it: journal, fsck, adopt."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cdb.cli import options, output
+from cdb.cli.command import command
+from cdb.cli.stores import when
+
+if TYPE_CHECKING:
+    from cdb.database import Database
+    from cdb.fsck import Finding
+
+Event = dict[str, Any]
+
+# As many constants of one event are named.
+SHOWN = 3
+
+
+@command(
+    "journal",
+    """
+    cdb journal -n 20
+    cdb journal --after 117 --json
+    cdb journal --verify
+    """,
+)
+@click.option("--after", type=click.IntRange(min=0), default=0, metavar="S",
+              help="Only events after this one.")  # fmt: skip
+@click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="Only the last N.")
+@click.option("--verify", is_flag=True, help="Walk the chain of digests instead.")
+@options.as_of
+@options.json_
+@options.url
+def journal_command(
+    after: int,
+    limit: int | None,
+    verify: bool,
+    as_of: int | str | None,
+    as_json: bool,
+    url: str | None,
+) -> None:
+    """List the events of the store: every write, who did it, when and why."""
+    import cdb
+
+    with cdb.open(url) as db:
+        if verify:
+            number = db.journal.verify()
+            if as_json:
+                output.as_json({"events": number, "whole": True})
+            else:
+                click.echo(f"the chain of {number} events is whole")
+            return
+        upto = _state(db, as_of)
+        begin = max(after, upto - limit) if limit else after
+        events = list(db.journal.events(after=begin, upto=upto))
+    if as_json:
+        output.as_json(events)
+    elif events:
+        output.table([_row(event) for event in events], beneath=["what", "why"])
+    else:
+        output.say("no events")
+
+
+def _state(db: "Database", as_of: int | str | None) -> int:
+    from cdb.validity import microseconds, parse_time
+
+    if as_of is None or isinstance(as_of, int):
+        return db.journal.moment(as_of).seq
+    return db.journal.moment(at=microseconds(parse_time(as_of))).seq
+
+
+def _row(event: Event) -> dict[str, str]:
+    return {
+        "S": str(event["_id"]),
+        "at": when(event["at"]),
+        "who": f"{event['actor']}@{event['host']}",
+        "did": event["action"],
+        "what": _what(event),
+        "why": event["reason"],
+    }
+
+
+def _what(event: Event) -> str:
+    """Return what an event is about: the constants, each with the experiments it is for."""
+    if event["action"] == "sweep":
+        return f"bytes that no event names: {len(event['versions'])}"
+    named: dict[str, list[str]] = {}
+    for made in event["versions"]:
+        name, experiment = _constant(made)
+        named.setdefault(name, []).extend(experiment)
+    texts = [
+        f"{name} ({', '.join(dict.fromkeys(experiments))})" if experiments else name
+        for name, experiments in named.items()
+    ]
+    more = f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
+    return "; ".join(texts[:SHOWN]) + more
+
+
+def _constant(made: Event) -> tuple[str, list[str]]:
+    """Return the name of an entry, and the experiment whose copy it is."""
+    from cdb.names import PREFIX, names_a_detector
+
+    parts = made["key"].split("/")
+    if len(parts) != 4:  # of the register
+        return str(made.get("document", {}).get("short", made["key"])), []
+    database, detector, ctype, runs = parts
+    name = database.removeprefix(PREFIX)
+    return f"{detector} {ctype} {runs}", [] if names_a_detector(name) else [name]
+
+
+@command(
+    "fsck",
+    """
+    cdb fsck --dry-run
+    cdb fsck --payloads
+    cdb fsck --older-than 0
+    """,
+)
+@click.option("--payloads", is_flag=True, help="Read all payloads and compare their digests.")
+@click.option("--older-than", type=click.FloatRange(min=0), default=3600, show_default=True,
+              metavar="SECONDS", help="Leave younger litter: a writer may be at work.")  # fmt: skip
+@click.option("--accept", is_flag=True,
+              help="Record what another program changed or deleted as retired.")  # fmt: skip
+@options.dry_run
+@options.yes
+@options.json_
+@options.url
+def fsck_command(
+    payloads: bool,
+    older_than: float,
+    accept: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    url: str | None,
+) -> None:
+    """Find what is wrong in the store, and mend it; exit code 0 if nothing was, 1 if something.
+
+    Completes what killed writers left, sweeps bytes that nobody names, puts back documents that
+    another program changed or deleted. Only told, not counted: young litter, and documents that
+    other programs left.
+    """
+    import cdb
+    from cdb.fsck import Check
+
+    if accept and not dry_run:
+        options.confirm("Retire what another program changed or deleted?", yes=yes)
+    with cdb.open(url) as db:
+        progress = _say_step if sys.stderr.isatty() else None
+        findings = list(Check(db.journal, payloads, dry_run, older_than, accept, progress).run())
+    counted = [finding for finding in findings if finding.counts]
+    if as_json:
+        output.as_json({"found": len(counted), "findings": [vars(f) for f in findings]})
+    elif not findings:
+        click.echo("nothing is wrong")
+    else:
+        output.table([_finding(finding) for finding in findings], beneath=["where", "what"])
+        click.echo(f"{len(counted)} found, {sum(f.mended for f in counted)} mended")
+    if counted:
+        click.get_current_context().exit(1)
+
+
+def _say_step(words: str) -> None:
+    output.say(f"checking {words}")
+
+
+def _finding(finding: "Finding") -> dict[str, str]:
+    done = "mended" if finding.mended else "found" if finding.counts else "told"
+    return {"done": done, "kind": finding.kind, "where": finding.where, "what": finding.what}
+
+
+@command(
+    "adopt",
+    """
+    cdb adopt --dry-run
+    cdb adopt
+    """,
+)
+@options.dry_run
+@options.json_
+@options.url
+def adopt_command(dry_run: bool, as_json: bool, url: str | None) -> None:
+    """Give documents that psana's server wrote beside us an event, a digest and a place.
+
+    Neither their place among equals nor the time from which they are visible changes.
+    """
+    import cdb
+    from cdb.adoption import adopt, strangers
+
+    with cdb.open(url) as db:
+        found = list(strangers(db.journal))
+        adopted = [] if dry_run else adopt(db.journal, found)
+    refused = [stranger for stranger in found if stranger.trouble]
+    if as_json:
+        output.as_json(
+            {
+                "found": len(found),
+                "adopted": [version.as_json() for version in adopted],
+                "refused": [
+                    {"database": s.database, "id": s.document["_id"], "trouble": s.trouble}
+                    for s in refused
+                ],
+                "dry_run": dry_run,
+            }
+        )
+        return
+    for stranger in refused:
+        where = f"{stranger.database}/{stranger.collection}/{stranger.document['_id']}"
+        output.say(f"warning: {where} cannot be adopted: {stranger.trouble}")
+    able = len(found) - len(refused)
+    done = f"{able} would be adopted" if dry_run else f"{len(adopted)} adopted"
+    click.echo(f"documents of other programs: {len(found)}, {done}")

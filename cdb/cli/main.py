@@ -1,0 +1,155 @@
+"""``cdb``: the commands, and what becomes of their errors."""
+
+import importlib
+import logging
+import sys
+from typing import Any
+
+import click
+
+from cdb import __version__
+from cdb.cli import output
+from cdb.cli.command import Command, Failure
+from cdb.errors import CalibError
+
+# Each command with its module in this folder, of which only the one that is called is loaded.
+COMMANDS = {
+    "Constants": {
+        "add": ("files", "Add a constant from a file."),
+        "get": ("files", "Write the constant that holds to files."),
+        "show": ("constants", "Print the document of the constant that holds."),
+        "ls": ("constants", "List constants."),
+        "history": ("constants", "List all versions, those that left included."),
+        "explain": ("constants", "Say why a look-up chooses what it chooses."),
+        "retire": ("changes", "Take a version out of look-ups."),
+        "restore": ("changes", "Bring a retired version back."),
+        "amend": ("changes", "Change the metadata of a version."),
+    },
+    "Store": {
+        "info": ("stores", "Say which store is in use and why, and what it holds."),
+        "detectors": ("stores", "List the detectors."),
+        "experiments": ("stores", "List the experiments."),
+        "journal": ("journal", "List the events: who wrote what, when and why."),
+        "fsck": ("journal", "Find what is wrong in the store, and mend it."),
+        "adopt": ("journal", "Take in documents that another program wrote."),
+        "completion": ("completion", "Print the script that makes a shell complete."),
+    },
+    "As in psana": {
+        "print": ("psana", "List databases, constants, or print one document."),
+        "deldoc": ("psana", "Retire one document."),
+        "delcol": ("psana", "Retire all documents of a collection."),
+        "deldb": ("psana", "Retire all documents of a database."),
+    },
+}
+_ENTRIES = {name: entry for section in COMMANDS.values() for name, entry in section.items()}
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+logger = logging.getLogger(__name__)
+
+
+class Commands(click.Group):
+    """Commands that are loaded when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the table."""
+        return list(_ENTRIES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; None if there is none of this name."""
+        if cmd_name not in _ENTRIES:
+            return None
+        module, summary = _ENTRIES[cmd_name]
+        loaded = importlib.import_module(f"cdb.cli.{module}")
+        command: Command = getattr(loaded, f"{cmd_name}_command")
+        command.short_help = summary
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table, without loading anything."""
+        for title, section in COMMANDS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:<11}", entry[1]) for name, entry in section.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; a name that is nearly right is suggested."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], _ENTRIES, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(_ENTRIES)}"
+            raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx) from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what goes wrong becomes one line and exit code 1."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except CalibError as error:
+            raise _failed(error, str(error)) from error
+        except MemoryError as error:
+            raise _failed(error, "not enough memory for these data") from error
+        except BrokenPipeError:
+            raise  # The reader of the pipe has had enough; click ends quietly.
+        except OSError as error:
+            where = f" ({error.filename})" if error.filename else ""
+            raise _failed(error, f"{error.strerror or error}{where}") from error
+
+
+def _failed(error: BaseException, text: str) -> Failure:
+    logger.debug("traceback of the error below", exc_info=error)
+    return Failure(text)
+
+
+class _ToStderr(logging.Handler):
+    """Writes messages of the library to stderr, whatever that is at the time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        output.say(f"{record.levelname.lower()}: {record.getMessage()}")
+        if record.exc_info:
+            click.echo(logging.Formatter().formatException(record.exc_info), err=True)
+
+
+def _log(level: str) -> None:
+    root = logging.getLogger()
+    if not any(isinstance(handler, _ToStderr) for handler in root.handlers):
+        root.addHandler(_ToStderr())
+    root.setLevel(level)
+    # pymongo tells each retry; the error at the end says it once.
+    logging.getLogger("pymongo").setLevel(logging.ERROR)
+
+
+@click.command(
+    cls=Commands,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        # psana writes --run_end, the rest of the world --run-end.
+        "token_normalize_func": lambda token: token.replace("_", "-"),
+    },
+)
+@click.version_option(__version__, "-V", "--version", message="cdb %(version)s")
+@click.option(
+    "-l",
+    "--loglevel",
+    type=click.Choice(LEVELS, case_sensitive=False),
+    default="WARNING",
+    show_default=True,
+    metavar="LEVEL",
+    help=f"How much is said on stderr: {', '.join(LEVELS)}.",
+)
+def cli(loglevel: str) -> None:
+    """Keep detector calibration constants, and get exactly those that were right for a run.
+
+    The store is a folder of yours unless CDB_URL or --url names another; `cdb info` says which.
+    `cdb COMMAND --help` shows the options of a command, with examples.
+    """
+    _log(loglevel.upper())
+
+
+def main() -> None:
+    """Run the command line."""
+    cli(prog_name="cdb")

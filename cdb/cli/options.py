@@ -1,0 +1,245 @@
+"""Options that several commands share, each once; psana's letters where psana has them."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from cdb.cli.command import Failure
+from cdb.errors import BadRun, BadTime, CalibError
+
+Decorator = Callable[[Any], Any]
+
+
+def together(*decorators: Decorator) -> Decorator:
+    """Return one decorator that does what several do, in reading order."""
+
+    def decorate(command: Any) -> Any:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+# Completion ------------------------------------------------------------------------------------
+
+
+def _complete_ctype(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem]:
+    from cdb.names import CTYPES
+
+    return [
+        CompletionItem(name, help=known.meaning or None)
+        for name, known in CTYPES.items()
+        if name.startswith(typed)
+    ]
+
+
+def _complete_detector(
+    context: click.Context, _: click.Parameter, typed: str
+) -> list[CompletionItem]:
+    return _complete_name(context, typed, "detector", "detectors")
+
+
+def _complete_experiment(
+    context: click.Context, _: click.Parameter, typed: str
+) -> list[CompletionItem]:
+    return _complete_name(context, typed, "experiment", "experiments")
+
+
+def _complete_name(
+    context: click.Context, typed: str, field: str, method: str
+) -> list[CompletionItem]:
+    """Return names in a local store; a shell does not wait for a server."""
+    from cdb.database import locate, open  # noqa: A004
+
+    address = locate(context.params.get("url"))[0]
+    if not address.startswith("file:"):
+        return []
+    try:
+        with open(address) as db:
+            found = [str(known[field]) for known in getattr(db, method)()]
+    except (CalibError, OSError):
+        return []
+    return [CompletionItem(name) for name in found if name.startswith(typed)]
+
+
+# Values ----------------------------------------------------------------------------------------
+
+
+def _run(context: click.Context, parameter: click.Parameter, value: Any) -> int | None:
+    """Return a run number; a text that is none is a mistake in usage."""
+    from cdb.validity import parse_run
+
+    try:
+        return None if value is None else parse_run(value)
+    except BadRun as error:
+        raise click.BadParameter(str(error), context, parameter) from None
+
+
+def _number(_: click.Context, __: click.Parameter, value: str | None) -> int | str | None:
+    """Return Unix seconds or the number of an event; any other text is the text of a time."""
+    # Python refuses to convert thousands of digits.
+    return int(value) if value is not None and value.isdecimal() and len(value) < 20 else value
+
+
+# Options ---------------------------------------------------------------------------------------
+
+
+def run_option(*names: str, help: str, default: int | None = None) -> Decorator:  # noqa: A002
+    """Return an option that takes a run number."""
+    return click.option(
+        *names, callback=_run, default=default, metavar="RUN", show_default=default is not None,
+        help=help,
+    )  # fmt: skip
+
+
+def _detector(required: bool) -> Decorator:
+    return click.option(
+        "-d",
+        "--detector",
+        required=required,
+        metavar="NAME",
+        help="Detector: short name (epix10ka_000001) or long name.",
+        shell_complete=_complete_detector,
+    )
+
+
+def _ctype(required: bool) -> Decorator:
+    return click.option(
+        "-c",
+        "--ctype",
+        required=required,
+        metavar="TYPE",
+        help="Constant type: pedestals, pixel_rms, pixel_gain, geometry, ...",
+        shell_complete=_complete_ctype,
+    )
+
+
+detector, any_detector = _detector(required=True), _detector(required=False)
+ctype, any_ctype = _ctype(required=True), _ctype(required=False)
+experiment = click.option(
+    "-e",
+    "--experiment",
+    metavar="NAME",
+    help="Experiment, whose own database comes before the detector's.",
+    shell_complete=_complete_experiment,
+)
+dbsuffix = click.option(
+    "-S", "--dbsuffix", metavar="SUFFIX", help="Private database of the detector."
+)
+run_end = click.option("-R", "--run_end", metavar="RUN", help="Last run, or end.  [default: end]")
+times = together(
+    click.option(
+        "-t", "--time_stamp", "--time", "time_stamp", metavar="TIME",
+        help="Time with its zone: 2021-10-01T00:00:00-0800, ...Z, now.",
+    ),
+    click.option(
+        "-s", "--time_sec", metavar="SECONDS", callback=_number, help="The same as Unix seconds."
+    ),
+)  # fmt: skip
+label = click.option("-v", "--version", metavar="LABEL", help="Version label.")
+comment = click.option("-m", "--comment", metavar="TEXT", help="Remark.")
+unit = click.option("--unit", metavar="UNIT", help="Unit of the values.")
+reason = click.option(
+    "-m", "--reason", required=True, metavar="TEXT", help="Why; it is kept for ever."
+)
+rule = click.option(
+    "--rule",
+    type=click.Choice(["range", "latest", "prior", "closest", "psana"]),
+    default="range",
+    show_default=True,
+    metavar="RULE",
+    help="How to choose: range (covers the run, latest start, narrowest), latest (last added),"
+    " prior or closest (in time), psana (as LCLS-II's client does).",
+)
+as_of = click.option(
+    "--as-of",
+    metavar="S",
+    callback=_number,
+    help="Answer as the store stood: after event S, or at a time with its zone.",
+)
+url = click.option(
+    "--url",
+    metavar="ADDRESS",
+    is_eager=True,  # completion needs it
+    help="Store: mongodb://..., file:///folder.  [default: CDB_URL, else a folder of yours]",
+)
+json_ = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+dry_run = click.option("--dry-run", is_flag=True, help="Check and tell, but write nothing.")
+yes = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+allow_pickle = click.option(
+    "--allow-pickle", is_flag=True, help="Read a pickle: arrays and plain containers only."
+)
+file_path = click.Path(path_type=Path, readable=False)
+
+
+@dataclass(frozen=True)
+class Which:
+    """Which constant a reading command is about: the arguments of `Database.get`."""
+
+    detector: str
+    ctype: str
+    experiment: str | None
+    dbsuffix: str | None
+    run: int | None
+    time: int | str | None
+    rule: str
+    as_of: int | str | None
+
+    def arguments(self) -> dict[str, Any]:
+        """Return them by name."""
+        return asdict(self)
+
+
+def which_constant(command: Callable[..., Any]) -> Any:
+    """Give a command the options that name one constant, as its first argument, a `Which`."""
+
+    @functools.wraps(command)
+    def gathered(
+        *,
+        detector: str,
+        ctype: str,
+        experiment: str | None,
+        dbsuffix: str | None,
+        run: int | None,
+        time_stamp: str | None,
+        time_sec: int | str | None,
+        rule: str,
+        as_of: int | str | None,
+        **others: Any,
+    ) -> None:
+        time = given_time(time_stamp, time_sec)
+        which = Which(detector, ctype, experiment, dbsuffix, run, time, rule, as_of)
+        command(which, **others)
+
+    run = run_option("-r", "--run", help="Run.  [default: the far future: open ranges only]")
+    return together(detector, ctype, experiment, dbsuffix, run, times, rule, as_of)(gathered)
+
+
+def given_time(time_stamp: str | None, time_sec: int | str | None) -> int | str | None:
+    """Return the time of -t or -s, which must agree if both are given."""
+    from cdb.validity import parse_time
+
+    if time_stamp is None or time_sec is None:
+        return time_stamp if time_sec is None else time_sec
+    if int(parse_time(time_stamp).timestamp()) != int(parse_time(time_sec).timestamp()):
+        raise BadTime(f"-t {time_stamp} and -s {time_sec} are different times; give one")
+    return time_stamp
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before something is hidden or overwritten; without a yes nothing happens."""
+    if yes:
+        return
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:
+        click.echo(err=True)
+        agreed = False
+    if not agreed:
+        raise Failure("nothing was done: answer y, or say --yes")

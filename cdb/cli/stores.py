@@ -1,0 +1,152 @@
+"""Commands about what a store holds: info, detectors, experiments."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cdb.cli import options, output
+from cdb.cli.command import command
+
+if TYPE_CHECKING:
+    from cdb.database import Database
+
+
+@command(
+    "info",
+    """
+    cdb info
+    cdb info --url mongodb://localhost:27017/ --json
+    """,
+)
+@options.json_
+@options.url
+def info_command(as_json: bool, url: str | None) -> None:
+    """Say which store is in use and why, and what it holds."""
+    from cdb import __version__
+    from cdb.database import locate, open  # noqa: A004
+
+    address, why = locate(url)
+    why = "given by --url" if url else why
+    with open(address) as db:
+        described = db.store.describe()
+        if not as_json:
+            # Said before the store is asked: it may not answer.
+            click.echo(f"store: {described} - {why}")
+        head = db.journal.head()
+        clock = _clock_offset(db) if head.seq else None
+        experiments, detectors = len(db.experiments()), len(db.detectors())
+    if as_json:
+        output.as_json(
+            {
+                "store": described,
+                "why": why,
+                "seq": head.seq,
+                "last_event": when(head.at) if head.seq else None,
+                "settled": head.settled,
+                "experiments": experiments,
+                "detectors": detectors,
+                "clock_offset": clock,
+                "cdb": __version__,
+            }
+        )
+        return
+    output.fields(
+        {
+            "S": head.seq,
+            "last event": when(head.at) if head.seq else "none yet",
+            "settled": "yes" if head.settled else "no: events wait to be completed",
+            "experiments": experiments,
+            "detectors": detectors,
+            "clock": "unknown" if clock is None else f"{clock:+.1f} s from the store's",
+            "cdb": __version__,
+        }
+    )
+
+
+def _clock_offset(db: "Database") -> float | None:
+    """Return by how much this machine's clock is ahead of the store's [s], if that is known."""
+    from cdb.errors import StoreRefused
+
+    try:
+        clock = db.store.clock()
+    except StoreRefused:
+        return None  # to tell the time a folder must be writable
+    return None if clock is None else round(db.journal.now() - clock, 3)
+
+
+def when(microseconds: int) -> str:
+    """Return the time of an event."""
+    return f"{datetime.fromtimestamp(microseconds // 1_000_000, UTC):%Y-%m-%d %H:%M:%S}Z"
+
+
+@command(
+    "detectors",
+    """
+    cdb detectors
+    cdb detectors --json
+    """,
+)
+@options.json_
+@options.url
+def detectors_command(as_json: bool, url: str | None) -> None:
+    """List the detectors: short name, types of constants, long name."""
+    import cdb
+
+    with cdb.open(url) as db:
+        found = db.detectors()
+    if as_json:
+        output.as_json(found)
+    else:
+        _print_detectors(found)
+
+
+@command(
+    "experiments",
+    """
+    cdb experiments
+    cdb experiments --json
+    """,
+)
+@options.json_
+@options.url
+def experiments_command(as_json: bool, url: str | None) -> None:
+    """List the experiments with their detectors."""
+    import cdb
+
+    with cdb.open(url) as db:
+        found = db.experiments()
+    if as_json:
+        output.as_json(found)
+    else:
+        _print_experiments(found)
+
+
+def print_contents(db: "Database", *, as_json: bool) -> None:
+    """Print the experiments and detectors of a store."""
+    experiments, detectors = db.experiments(), db.detectors()
+    if as_json:
+        output.as_json({"experiments": experiments, "detectors": detectors})
+        return
+    _print_experiments(experiments)
+    if experiments and detectors:
+        click.echo()
+    _print_detectors(detectors)
+
+
+def _print_experiments(found: Sequence[dict[str, Any]]) -> None:
+    if not found:
+        output.say("no experiments")
+    rows = [{"experiment": k["experiment"], "detectors": ", ".join(k["detectors"])} for k in found]
+    output.table(rows, beneath=["detectors"])
+
+
+def _print_detectors(found: Sequence[dict[str, Any]]) -> None:
+    if not found:
+        output.say("no detectors")
+    rows = [
+        {"detector": k["detector"], "types": ", ".join(k["ctypes"]), "long name": k["longname"]}
+        for k in found
+    ]
+    output.table(rows, beneath=["types", "long name"])

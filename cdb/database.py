@@ -1,0 +1,951 @@
+"""A database of constants: add, find, get, retire, over one store.
+
+Joins what the rooms below know: names and the register, documents and their journal, look-up
+rules and indexes, payloads.
+"""
+
+import logging
+import os
+import time as clock
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from cdb import deployments, lookup, names, payload, register, search
+from cdb.calibconst import Calibconst, Detector
+from cdb.constant import AMENDABLE, RETIRED, Version, new_document, version_of
+from cdb.errors import BadName, BadQuestion, Corrupt, Duplicate, NotFound
+from cdb.indexes import Indexes
+from cdb.journal import Journal, Moment, Proposal, Step, entry, no_step, payload_key
+from cdb.lookup import Place, Question
+from cdb.search import Explanation
+from cdb.stores import open_store
+from cdb.stores.base import Progress, Store, new_id
+from cdb.stores.layout import INVENTORY, JOURNAL, JOURNAL_DATABASE
+from cdb.validity import (
+    RunRange,
+    from_microseconds,
+    microseconds,
+    parse_run,
+    parse_time,
+    seconds,
+    time_stamp,
+)
+
+logger = logging.getLogger(__name__)
+
+Time = datetime | int | float | str
+AsOf = Time
+Document = dict[str, Any]
+
+
+def locate(url: str | None = None) -> tuple[str, str]:
+    """Return the address of the store to use, and why it is that one.
+
+    Parameters
+    ----------
+    url : str, optional
+        Wins if given; then the environment variable ``CDB_URL``; then a folder of the user's.
+    """
+    if url:
+        return url, "given"
+    if os.environ.get("CDB_URL"):
+        return os.environ["CDB_URL"], "from CDB_URL"
+    import platformdirs
+
+    folder = Path(platformdirs.user_data_path("cdb", appauthor=False))
+    return folder.as_uri(), "the default; --url or CDB_URL choose another"
+
+
+def open(url: str | None = None) -> "Database":  # noqa: A001 - users write cdb.open()
+    """Open a database.
+
+    Parameters
+    ----------
+    url : str, optional
+        ``mongodb://...``, ``file:///folder`` or ``memory://``; without it what ``CDB_URL`` says,
+        else a folder of the user's own.
+
+    Returns
+    -------
+    database : Database
+        Nothing is connected or made before it is used.
+
+    Examples
+    --------
+    >>> with open("memory://") as db:
+    ...     version = db.add("some text", detector="epix_000001", ctype="notes", run=7)
+    ...     db.get("epix_000001", "notes", run=8)[0]
+    'some text'
+    """
+    return Database(open_store(locate(url)[0]))
+
+
+class Database:
+    """Constants in a store.
+
+    Parameters
+    ----------
+    store : Store
+        Where documents and bytes are.
+    step : callable, optional
+        Called between the steps of a write; for tests.
+    now : callable, optional
+        The clock [Unix seconds]; for tests.
+    """
+
+    def __init__(
+        self, store: Store, *, step: Step = no_step, now: Callable[[], float] = clock.time
+    ) -> None:
+        self.store = store
+        self.journal = Journal(store, step=step, now=now)
+        self._indexes = Indexes(self.journal)
+        self._verified: set[tuple[str, str]] = set()
+
+    def __enter__(self) -> Self:
+        """Use as a context: closed at its end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the store."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Return the class and the store."""
+        return f"<Database {self.store.describe()}>"
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        self.store.close()
+
+    @property
+    def head(self) -> int:
+        """S, the number of the last event."""
+        return self.journal.head().seq
+
+    # adding ------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        data: Any,
+        *,
+        detector: str,
+        ctype: str,
+        experiment: str | None = None,
+        dbsuffix: str | None = None,
+        run: int | str = 0,
+        run_end: int | str | None = "end",
+        time: Time | None = None,
+        version: str | None = None,
+        comment: str | None = None,
+        again: bool = False,
+        detname: str | None = None,
+        longname: str | None = None,
+        dettype: str | None = None,
+        dtype: str | None = None,
+        run_orig: int | None = None,
+        tstamp_orig: str | None = None,
+        iofname: str | None = None,
+        extpars: Mapping[str, Any] | None = None,
+        unit: str | None = None,
+        conditions: Mapping[str, Any] | None = None,
+        valid_from: str | None = None,
+        valid_until: str | None = None,
+        source: Mapping[str, Any] | None = None,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> Version:
+        """Add a constant: to the experiment's database and the detector's, both or neither.
+
+        Parameters
+        ----------
+        data : ndarray, str or anything JSON can say
+            See `cdb.payload`.
+        detector : str
+            Short name, or a long one, which gets a short name if it is new.
+        ctype : str
+            Type of the constant: pedestals, pixel_rms, ...
+        experiment : str, optional
+            Who deploys; without it only the detector's database is written.
+        dbsuffix : str, optional
+            Write only the private database of this name.
+        run, run_end : int or str, optional
+            First and last run of validity; ``"end"`` leaves it open.
+        time : datetime, int, float or str, optional
+            Begin of validity; now if absent.
+        version, comment : str, optional
+            Label and remark.
+        again : bool, optional
+            Add even what is there already as the last of its names and validity.
+        detname, longname, dettype, dtype, run_orig, tstamp_orig, iofname, extpars : optional
+            Further fields of the LCLS-II document.
+        unit, conditions, valid_from, valid_until, source : optional
+            Further fields of ours.
+        dry_run : bool, optional
+            Check everything and return what would be added, but write nothing.
+        progress : callable, optional
+            Called with the number of bytes uploaded since the last call.
+
+        Returns
+        -------
+        version : Version
+            With `new` False if it was there already.
+
+        Raises
+        ------
+        BadName, BadRun, BadTime, BadPayload
+            Before anything is written.
+        WrongClock
+            If this machine's clock is off.
+        StoreUnavailable, StoreRefused, StoreFull
+            If the store cannot take it.
+
+        Examples
+        --------
+        >>> import numpy, cdb
+        >>> db = cdb.open("memory://")
+        >>> peds = numpy.zeros((2, 3), "float32")
+        >>> version = db.add(peds, detector="epix_000001", ctype="pedestals", run=5)
+        >>> version.new, version.meta["data_shape"], version.meta["run_end"]
+        (True, '(2, 3)', 'end')
+        """
+        names.check_ctype(ctype)
+        names.check_detector(detector)
+        runs = RunRange.parse(run, run_end)
+        begin = None if time is None else parse_time(time)
+        encoded = payload.encode(data)
+        nbytes = memoryview(encoded.data).nbytes
+        for check, name in ((names.check_experiment, experiment), (names.check_dbsuffix, dbsuffix)):
+            if name is not None:
+                check(name)
+        short = self._short_name_to_write(detector, dry_run=dry_run)
+        databases = _databases(short, experiment, dbsuffix)
+        fields = {
+            "version": version, "comment": comment, "detname": detname, "dettype": dettype,
+            "longname": longname or (None if detector == short else detector), "dtype": dtype,
+            "run_orig": run_orig, "tstamp_orig": tstamp_orig, "iofname": iofname,
+            "extpars": extpars, "unit": unit, "conditions": conditions, "source": source,
+            "valid_from": valid_from, "valid_until": valid_until,
+        }  # fmt: skip
+        document = new_document(
+            detector=short,
+            ctype=ctype,
+            runs=runs,
+            time=begin or datetime.fromtimestamp(self.journal.now(), UTC),
+            experiment=experiment,
+            payload_fields=encoded.fields,
+            sha256=payload.digest(encoded.data),
+            nbytes=nbytes,
+            fields=fields,
+        )
+        shared = self._prepare(databases, short, document["sha256"], dry_run=dry_run)
+        return deployments.Deployment(
+            self.journal,
+            databases,
+            short,
+            document,
+            encoded.data,
+            private=dbsuffix is not None,
+            time=begin,
+            again=again,
+            shared=shared,
+            dry_run=dry_run,
+            progress=progress,
+        ).commit()
+
+    def _prepare(
+        self, databases: list[str], collection: str, sha256: str, *, dry_run: bool
+    ) -> dict[str, str]:
+        """Make sure that the databases have their indexes, and names that no other has.
+
+        Returns
+        -------
+        shared : dict
+            Bytes with this digest that an event has named already, by database.
+        """
+        names_ = {database.lower(): database for database in databases}
+        indexed = {f"{database}/{collection}": database for database in databases}
+        payloads = {payload_key(database, sha256): database for database in databases}
+        rows = self.store.rows(
+            JOURNAL_DATABASE,
+            INVENTORY,
+            ("_id", "database", "id_data"),
+            {"_id": {"$in": [*names_, *indexed, *payloads]}},
+        )
+        known = {key: (database, id_data) for key, database, id_data in rows}
+        for lower, database in names_.items():
+            self._claim(lower, database, known, dry_run=dry_run)
+        for key, database in indexed.items():
+            if key not in known and not dry_run:
+                self._index(key, database, collection)
+        return {payloads[key]: known[key][1] for key in payloads if key in known}
+
+    def _claim(
+        self,
+        lower: str,
+        database: str,
+        known: Mapping[str, tuple[str | None, str | None]],
+        *,
+        dry_run: bool,
+    ) -> None:
+        """Refuse a database whose name differs from another's only in case; MongoDB would."""
+        other = known[lower][0] if lower in known else None
+        if lower not in known:
+            other = names.same_but_for_case(database, self.store.databases())
+            if other is None and not dry_run:
+                made = {"_id": lower, "database": database}
+                try:
+                    self.store.insert(JOURNAL_DATABASE, INVENTORY, [made])
+                except Duplicate:
+                    query = {"_id": lower}
+                    found = self.store.rows(JOURNAL_DATABASE, INVENTORY, ("database",), query)
+                    other = found[0][0]
+        if other not in (None, database):
+            raise BadName(
+                f"database {database} differs from {other} only in case, which MongoDB does not "
+                "allow; write the name as it is there"
+            )
+
+    def _index(self, key: str, database: str, collection: str) -> None:
+        """Make the indexes of a new collection, and of the journal if it is new too."""
+        self.store.prepare(JOURNAL_DATABASE, JOURNAL)
+        self.store.prepare(database, collection)
+        made = {"_id": key, "database": database}
+        self.store.insert(JOURNAL_DATABASE, INVENTORY, [made], ignore_duplicates=True)
+
+    # names -------------------------------------------------------------------------------------
+
+    def short_name(self, detector: str, *, as_of: AsOf | None = None) -> str:
+        """Return the short name of a detector.
+
+        Parameters
+        ----------
+        detector : str
+            Short name, which is returned as it stands, or long name.
+        as_of : int, datetime or str, optional
+            Event or time.
+
+        Raises
+        ------
+        NotFound
+            If a long name is not in the register.
+        """
+        names.check_detector(detector)
+        return (
+            detector
+            if names.is_short_name(detector)
+            else self._registered(detector, self._moment(as_of))
+        )
+
+    def _registered(self, longname: str, moment: Moment) -> str:
+        short = register.match(longname, self._entries(longname, moment))
+        if short is None:
+            dettype = names.detector_type(longname)
+            raise NotFound(
+                f"no detector {longname!r:.80} is registered; a short name has the form "
+                f"{dettype}_000001, `cdb detectors` shows them, and `cdb add` registers new ones"
+            )
+        return short
+
+    def _entries(self, longname: str, moment: Moment) -> list[Document]:
+        """Return the register's visible documents of a detector's type."""
+        dettype = names.detector_type(longname)
+        found = self.journal.find(moment, names.REGISTER, dettype, {})
+        return [register.unretired(document) for document in found]
+
+    def _short_name_to_write(self, detector: str, *, dry_run: bool) -> str:
+        """Return a detector's short name; register a long name that is new."""
+        if names.is_short_name(detector):
+            return detector
+        found: list[str] = []
+        dettype = names.detector_type(detector)
+        collection = (names.REGISTER, dettype)
+        key = "/".join(collection)
+
+        def propose(moment: Moment) -> Proposal | None:
+            short = register.match(detector, self._entries(detector, moment))
+            if short is not None:
+                found[:] = [short]
+                return None
+            everything = [*self.store.find(*collection), *moment.added.get(collection, {}).values()]
+            number = register.next_number(dettype, everything, self.store.databases())
+            found[:] = [names.short_name(dettype, number)]
+            return Proposal("register", "", lambda seq, at: [made(number, seq, at)],
+                            keys=frozenset([key]))  # fmt: skip
+
+        def made(number: int, seq: int, at: int) -> Document:
+            id_, time = new_id(at), from_microseconds(at)
+            document = register.new_entry(detector, number, id=id_, time=time)
+            document |= {"seq": seq, "order": at}
+            return entry(*collection, id_, key, document)
+
+        (self.journal.rehearse if dry_run else self.journal.commit)(propose)
+        return found[0]
+
+    # looking up --------------------------------------------------------------------------------
+
+    def get(
+        self,
+        detector: str,
+        ctype: str,
+        *,
+        experiment: str | None = None,
+        dbsuffix: str | None = None,
+        run: int | str | None = None,
+        time: Time | None = None,
+        rule: str = "range",
+        as_of: AsOf | None = None,
+        allow_pickle: bool = False,
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return the constant that holds.
+
+        Parameters
+        ----------
+        detector : str
+            Short or long name.
+        ctype : str
+            Type of the constant.
+        experiment : str, optional
+            Whose analysis it is: its own database is asked before the detector's.
+        dbsuffix : str, optional
+            A private database, asked before both.
+        run : int, optional
+            Run number; without it the far future is meant, which only open ranges cover.
+        time : datetime, int, float or str, optional
+            Look only at what is valid from this time or earlier.
+        rule : str, optional
+            See `cdb.lookup`: range, latest, prior, closest, psana.
+        as_of : int, datetime or str, optional
+            The state after this event, or at this time, instead of now.
+        allow_pickle : bool, optional
+            Whether to read a pickle that psana stored; only numpy arrays and plain containers
+            come out of it.
+
+        Returns
+        -------
+        data : ndarray, str or other
+            An array is read-only.
+        meta : dict
+            The document, with psana's field names.
+
+        Raises
+        ------
+        NotFound
+            Naming the types there are, and where it was looked.
+        Corrupt
+            If the stored bytes are not those that were deployed.
+        UnsafePayload
+            If it is a pickle and `allow_pickle` is not given.
+        """
+        version = self.version(
+            detector, ctype, experiment=experiment, dbsuffix=dbsuffix, run=run, time=time,
+            rule=rule, as_of=as_of,
+        )  # fmt: skip
+        return self.data(version, allow_pickle=allow_pickle), version.meta
+
+    def version(
+        self,
+        detector: str,
+        ctype: str,
+        *,
+        experiment: str | None = None,
+        dbsuffix: str | None = None,
+        run: int | str | None = None,
+        time: Time | None = None,
+        rule: str = "range",
+        as_of: AsOf | None = None,
+    ) -> Version:
+        """Return the version that holds, without its data; see `get`."""
+        names.check_ctype(ctype)
+        question = _question(run, time, rule, experiment)
+        names.check_detector(detector)
+        moment = self._moment(as_of)
+        short = self._short_name(detector, moment)
+        places = _places(short, experiment, dbsuffix, rule)
+        found = search.winner(self.journal, moment, places, question, short, ctype)
+        if found is None:
+            raise NotFound(self._nothing(moment, places, question, short, ctype))
+        _warn_of_foreign(moment, [found])
+        return found
+
+    def _nothing(
+        self, moment: Moment, places: list[Place], question: Question, short: str, ctype: str
+    ) -> str:
+        """Return the sentence that says what was not found, where, and what there is."""
+        types: set[str] = set()
+        begins: set[int] = set()
+        for place in places:
+            found = self.journal.find(moment, place.database, place.collection, {}, detector=short)
+            for document in found:
+                types.add(str(document.get("ctype")))
+                if document.get("ctype") == ctype and isinstance(document.get("run"), int):
+                    begins.add(document["run"])
+        where = ", ".join(dict.fromkeys(place.database for place in places))
+        sentence = f"no {ctype} of {short}{_asked(question)} in {where}"
+        if begins:
+            some = ", ".join(map(str, sorted(begins)[:10]))
+            more = ", ..." if len(begins) > 10 else ""
+            return f"{sentence}; known first runs: {some}{more} (`cdb explain` says why not)"
+        return f"{sentence}; types there are: {', '.join(sorted(types)) or 'none'}"
+
+    def data(
+        self, version: Version, *, allow_pickle: bool = False, progress: Progress | None = None
+    ) -> Any:
+        """Return the data of a version, verified when this process first reads them.
+
+        Raises
+        ------
+        Corrupt
+            If the bytes do not agree with the digest or the length in the document.
+        """
+        return payload.decode(
+            self.read(version, progress=progress), version.meta, allow_pickle=allow_pickle
+        )
+
+    def read(self, version: Version, *, progress: Progress | None = None) -> bytes | memoryview:
+        """Return the stored bytes of a version, verified as `data` does."""
+        blob_id = str(version.meta.get("id_data"))
+        data = self.store.read(version.database, blob_id, progress)
+        wanted = version.sha256
+        if wanted is not None and (version.database, blob_id + wanted) not in self._verified:
+            if payload.digest(data) != wanted:
+                raise Corrupt(
+                    f"the payload of {version.ctype} {version.id} in {version.database} is "
+                    "damaged: its digest is not the one that was deployed; run "
+                    "`cdb fsck --payloads`, and restore the payload from a copy"
+                )
+            self._verified.add((version.database, blob_id + wanted))
+        return data
+
+    def explain(
+        self,
+        detector: str,
+        ctype: str,
+        *,
+        experiment: str | None = None,
+        dbsuffix: str | None = None,
+        run: int | str | None = None,
+        time: Time | None = None,
+        rule: str = "range",
+        as_of: AsOf | None = None,
+    ) -> Explanation:
+        """Return every candidate with the reason why it won or lost.
+
+        Parameters and errors are those of `get`; a missing constant is an explanation without a
+        winner.
+        """
+        names.check_ctype(ctype)
+        question = _question(run, time, rule, experiment)
+        moment = self._moment(as_of)
+        short = self._short_name(detector, moment)
+        places = _places(short, experiment, dbsuffix, rule)
+        return search.explain(self.journal, moment, places, question, short, ctype)
+
+    def detector(
+        self,
+        name: str,
+        *,
+        experiment: str | None = None,
+        dbsuffix: str | None = None,
+        run: int | str | None = None,
+        time: Time | None = None,
+        rule: str = "range",
+        as_of: AsOf | None = None,
+    ) -> Detector:
+        """Return a detector with its `calibconst`, all as of one state.
+
+        Parameters and errors are those of `get`.
+
+        Examples
+        --------
+        >>> import cdb
+        >>> db = cdb.open("memory://")
+        >>> version = db.add([1, 2], detector="epix_000001", ctype="common_mode", run=5)
+        >>> db.detector("epix_000001", run=6).calibconst
+        <Calibconst epix_000001 run 6: common_mode>
+        """
+        question = _question(run, time, rule, experiment)
+        moment = self._moment(as_of)
+        short = self._short_name(name, moment)
+        places = _places(short, experiment, dbsuffix, rule)
+        versions = self._versions(moment, places, question)
+        _warn_of_foreign(moment, versions.values())
+        recipe = None
+        if self.store.shared:
+            asked = (question.run, question.time, question.rule, moment.seq)
+            recipe = _remade, (self.store.url, name, experiment, dbsuffix, *asked, "calibconst")
+        calibconst = Calibconst(
+            f"{short}{_asked(question)}",
+            versions,
+            self.data,
+            searched=", ".join(dict.fromkeys(place.database for place in places)),
+            recipe=recipe,
+        )
+        return Detector(short, name, experiment, question.run, moment.seq, calibconst)
+
+    def _versions(
+        self, moment: Moment, places: list[Place], question: Question
+    ) -> dict[str, Version]:
+        """Return the version that holds of each type."""
+        ids: dict[Place, list[str]] = {}
+        for place, version_id in self._indexes.winners(moment, places, question).values():
+            ids.setdefault(place, []).append(version_id)
+        found: dict[str, Version] = {}
+        for place, wanted in ids.items():
+            query = {"_id": {"$in": wanted}}
+            added = moment.added.get((place.database, place.collection), {})
+            documents = [added[id_] for id_ in wanted if id_ in added]
+            documents += self.store.find(place.database, place.collection, query)
+            for document in documents:
+                version = version_of(document, place.database, place.collection, seq=moment.seq)
+                found[version.ctype] = version
+        return found
+
+    # listing -----------------------------------------------------------------------------------
+
+    def find(
+        self,
+        *,
+        detector: str | None = None,
+        ctype: str | None = None,
+        experiment: str | None = None,
+        dbsuffix: str | None = None,
+        run: int | str | None = None,
+        time: Time | None = None,
+        version: str | None = None,
+        limit: int = 0,
+        as_of: AsOf | None = None,
+    ) -> list[Version]:
+        """Return the visible versions that fit, without payloads, by type and first run.
+
+        Parameters
+        ----------
+        detector : str, optional
+            Short or long name; all detectors of the experiment without it.
+        ctype : str, optional
+            Only this type.
+        experiment : str, optional
+            Look into its database; without it, into the detector's.
+        dbsuffix : str, optional
+            Look into the detector's private database of this name.
+        run : int, optional
+            Only versions whose range covers it.
+        time : datetime, int, float or str, optional
+            Only versions that are valid from this time or earlier.
+        version : str, optional
+            Only versions with this label.
+        limit : int, optional
+            At most so many.
+        as_of : int, datetime or str, optional
+            Event or time.
+
+        Raises
+        ------
+        BadQuestion
+            If neither a detector nor an experiment is named.
+        """
+        question = _question(run, time, "range", experiment)
+        moment = self._moment(as_of)
+        query: Document = {}
+        if ctype is not None:
+            query["ctype"] = names.check_ctype(ctype)
+        if version is not None:
+            query["version"] = version
+        if question.time is not None:
+            query["time_sec"] = {"$lte": question.time}
+        found: list[Version] = []
+        for database, collection in self._shelves(moment, detector, experiment, dbsuffix):
+            documents = self.journal.find(
+                moment,
+                database,
+                collection,
+                query,
+                detector=collection,
+                sort=[("ctype", 1), ("run", 1), ("_id", 1)],
+            )
+            for document in documents:
+                made = version_of(document, database, collection, seq=moment.seq)
+                if question.run is None or (made.runs is not None and question.run in made.runs):
+                    found.append(made)
+                if limit and len(found) == limit:
+                    return found
+        return found
+
+    def _shelves(
+        self, moment: Moment, detector: str | None, experiment: str | None, dbsuffix: str | None
+    ) -> list[tuple[str, str]]:
+        """Return the collections that `find` goes through."""
+        if detector is not None:
+            short = self._short_name(detector, moment)
+            return [(_databases(short, experiment, dbsuffix)[0], short)]
+        if experiment is None:
+            raise BadQuestion("name a detector, an experiment or both: -d, -e")
+        database = names.experiment_database(experiment)
+        pending = {name for place, name in moment.added if place == database}
+        return [(database, name) for name in sorted({*self.store.collections(database), *pending})]
+
+    def history(
+        self,
+        detector: str,
+        ctype: str,
+        *,
+        experiment: str | None = None,
+        dbsuffix: str | None = None,
+    ) -> list[Version]:
+        """Return all versions, newest first; of those that left, who did it, when and why.
+
+        Parameters are those of `find`.
+        """
+        names.check_ctype(ctype)
+        moment = self._moment(None)
+        short = self._short_name(detector, moment)
+        database = _databases(short, experiment, dbsuffix)[0]
+        query = {"ctype": ctype, "detector": {"$in": [short, RETIRED + short]}}
+        documents = {
+            document["_id"]: document
+            for document in (
+                *self.store.find(database, short, query),
+                *moment.added.get((database, short), {}).values(),
+            )
+            if document.get("ctype") == ctype
+        }
+        gone = moment.gone.get((database, short), {})
+        found = []
+        for document in documents.values():
+            if document["_id"] in gone:
+                document["out"] = gone[document["_id"]]
+            found.append(self._with_note(version_of(document, database, short)))
+        return sorted(found, key=lambda v: (v.seq or 0, v.id), reverse=True)
+
+    def _with_note(self, version: Version) -> Version:
+        event = None if version.out is None else self.journal.event(version.out)
+        if event is None:
+            return version
+        return replace(version, note=search.what_happened(event, version.id))
+
+    def detectors(self) -> list[dict[str, Any]]:
+        """Return the known detectors: short name, long name, types there are.
+
+        Returns
+        -------
+        detectors : list of dict
+            With `detector`, `longname` and `ctypes`.
+        """
+        moment = self._moment(None)
+        longnames: dict[str, str] = {}
+        pending = {name for database, name in moment.added if database == names.REGISTER}
+        for dettype in {*self.store.collections(names.REGISTER), *pending}:
+            for document in self.journal.find(moment, names.REGISTER, dettype, {}):
+                if register.is_entry(document):
+                    longnames[document["short"]] = document["long"]
+        shorts = {
+            name
+            for database in self.store.databases()
+            if database != names.REGISTER
+            for name in [database.removeprefix(names.PREFIX)]
+            if database.startswith(names.PREFIX) and names.is_short_name(name)
+        }
+        return [
+            {
+                "detector": short,
+                "longname": longnames.get(short, ""),
+                "ctypes": self._ctypes(names.detector_database(short), short),
+            }
+            for short in sorted({*shorts, *longnames})
+        ]
+
+    def _ctypes(self, database: str, collection: str) -> list[str]:
+        query = {"detector": collection}
+        return [str(ctype) for ctype in self.store.distinct(database, collection, "ctype", query)]
+
+    def experiments(self) -> list[dict[str, Any]]:
+        """Return the known experiments with their detectors.
+
+        Returns
+        -------
+        experiments : list of dict
+            With `experiment` and `detectors`.
+        """
+        found = []
+        for database in self.store.databases():
+            if not database.startswith(names.PREFIX) or database == names.REGISTER:
+                continue
+            name = database.removeprefix(names.PREFIX)
+            if not names.names_a_detector(name):
+                found.append({"experiment": name, "detectors": self.store.collections(database)})
+        return found
+
+    # retiring and mending ----------------------------------------------------------------------
+
+    def retire(self, id: str, *, reason: str, dry_run: bool = False) -> Version:  # noqa: A002
+        """Take a version out of look-ups, all its copies in one event; its bytes stay.
+
+        Parameters
+        ----------
+        id : str
+            Of any copy.
+        reason : str
+            Why; it is kept.
+        dry_run : bool, optional
+            Only check.
+
+        Raises
+        ------
+        NotFound
+            If the journal does not know the version.
+        WrongState
+            If it has left already.
+        """
+        return deployments.retire(self.journal, self._commit(dry_run), id, _stated(reason))
+
+    def restore(self, id: str, *, reason: str, dry_run: bool = False) -> Version:  # noqa: A002
+        """Bring a retired version back, in its old place among equals.
+
+        Parameters and errors are those of `retire`; a version that was replaced is not restored,
+        the error names its successor.
+        """
+        return deployments.restore(self.journal, self._commit(dry_run), id, _stated(reason))
+
+    def amend(
+        self,
+        id: str,  # noqa: A002
+        *,
+        run: int | str | None = None,
+        run_end: int | str | None = None,
+        time: Time | None = None,
+        version: str | None = None,
+        comment: str | None = None,
+        unit: str | None = None,
+        conditions: Mapping[str, Any] | None = None,
+        valid_from: str | None = None,
+        valid_until: str | None = None,
+        source: Mapping[str, Any] | None = None,
+        reason: str = "",
+        dry_run: bool = False,
+    ) -> Version:
+        """Change the metadata of a version; the payload and its place among equals stay.
+
+        Parameters
+        ----------
+        id : str
+            Of any copy.
+        run, run_end, time, version, comment, ... : optional
+            What to change, as `add` takes it.
+        reason : str, optional
+            Why; it is kept.
+        dry_run : bool, optional
+            Only check.
+
+        Returns
+        -------
+        version : Version
+            The successor: the version itself never changes.
+
+        Raises
+        ------
+        NotFound, WrongState
+            As `retire`.
+        BadQuestion
+            If nothing is to be changed.
+        """
+        given = {
+            "version": version, "comment": comment, "unit": unit, "conditions": conditions,
+            "valid_from": valid_from, "valid_until": valid_until, "source": source,
+        }  # fmt: skip
+        changes: Document = {name: v for name, v in given.items() if v is not None}
+        if time is not None:
+            begin = parse_time(time)
+            changes |= {"time_sec": seconds(begin), "time_stamp": time_stamp(begin)}
+        if run is not None or run_end is not None:
+            changes |= self._new_runs(id, run, run_end)
+        if not changes:
+            raise BadQuestion(f"nothing to change; give run, run_end, time, {', '.join(AMENDABLE)}")
+        return deployments.amend(self.journal, self._commit(dry_run), id, changes, reason)
+
+    def _new_runs(self, id: str, run: int | str | None, run_end: int | str | None) -> Document:  # noqa: A002
+        old = version_of(deployments.fate_of(self.journal, id).copies[0]["document"], "", "").runs
+        begin = run if run is not None else (old.begin if old else 0)
+        end = run_end if run_end is not None else (old.text_end if old else "end")
+        runs = RunRange.parse(begin, end)
+        return {"run": runs.begin, "run_end": runs.text_end, "end": runs.stored_end}
+
+    def _commit(self, dry_run: bool) -> Any:
+        return self.journal.rehearse if dry_run else self.journal.commit
+
+    # moments -----------------------------------------------------------------------------------
+
+    def _moment(self, as_of: AsOf | None) -> Moment:
+        if as_of is None:
+            return self.journal.moment()
+        if isinstance(as_of, int) and not isinstance(as_of, bool):
+            return self.journal.moment(as_of)
+        return self.journal.moment(at=microseconds(parse_time(as_of)))
+
+    def _short_name(self, detector: str, moment: Moment) -> str:
+        names.check_detector(detector)
+        return detector if names.is_short_name(detector) else self._registered(detector, moment)
+
+
+def _databases(short: str, experiment: str | None, dbsuffix: str | None) -> list[str]:
+    """Return where a constant is filed: a private database alone, or experiment and detector."""
+    if dbsuffix is not None:
+        return [names.detector_database(short, dbsuffix)]
+    own = [] if experiment is None else [names.experiment_database(experiment)]
+    return [*own, names.detector_database(short)]
+
+
+def _places(short: str, experiment: str | None, dbsuffix: str | None, rule: str) -> list[Place]:
+    return lookup.places(short, experiment, dbsuffix, rule)
+
+
+def _question(
+    run: int | str | None, time: Time | None, rule: str, experiment: str | None
+) -> Question:
+    return Question(
+        None if run is None else parse_run(run),
+        None if time is None else seconds(parse_time(time)),
+        rule,
+        experiment,
+    )
+
+
+def _asked(question: Question) -> str:
+    """Return the question in a few words, for messages."""
+    run = "" if question.run is None else f" run {question.run}"
+    time = "" if question.time is None else f" at {from_microseconds(question.time * 1_000_000)}"
+    return run + time
+
+
+def _stated(reason: str) -> str:
+    if not reason.strip():
+        raise BadQuestion("a reason is needed: it is what others will read years later")
+    return reason
+
+
+def _warn_of_foreign(moment: Moment, versions: Any) -> None:
+    if moment.asked and any(version.seq is None for version in versions):
+        logger.warning(
+            "documents that no event names took part in an answer as of event %d; "
+            "`cdb adopt` gives them a place in the journal",
+            moment.seq,
+        )
+
+
+def _remade(
+    url: str,
+    name: str,
+    experiment: str | None,
+    dbsuffix: str | None,
+    run: int | None,
+    time: int | None,
+    rule: str,
+    seq: int,
+    what: str,
+) -> Detector | Calibconst:
+    """Make a detector again in another process, from its reference."""
+    detector = open(url).detector(
+        name, experiment=experiment, dbsuffix=dbsuffix, run=run, time=time, rule=rule, as_of=seq
+    )
+    return detector if what == "detector" else detector.calibconst

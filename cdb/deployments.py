@@ -1,0 +1,349 @@
+"""What the writes of a database propose to its journal: add, retire, restore, amend.
+
+A deployment is one event, whichever databases it goes to: both copies are there or neither.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from cdb import validity
+from cdb.constant import (
+    NO_COPY,
+    RETIRED,
+    Version,
+    is_experiment_copy,
+    key_of,
+    order_of,
+    placed,
+    version_of,
+)
+from cdb.errors import NotFound, WrongState
+from cdb.journal import Commit, Journal, Moment, Proposal, entry
+from cdb.stores.base import Progress, new_id
+
+Document = dict[str, Any]
+
+
+@dataclass
+class Deployment:
+    """One payload with its document, on its way to one or two databases.
+
+    Attributes
+    ----------
+    journal : Journal
+        Of the store.
+    databases : sequence of str
+        The experiment's first, if there is one.
+    detector : str
+        Short name; the collection in each database.
+    document : dict
+        As `cdb.constant.new_document` made it.
+    data : bytes or memoryview
+        The payload.
+    private : bool
+        Whether the database is a private one.
+    time : datetime or None
+        The time that the caller gave, if any.
+    again : bool
+        Whether to add even what is there already.
+    shared : mapping of str to str
+        Bytes with this digest that an event has named already, by database.
+    dry_run : bool
+        Whether to write nothing.
+    progress : callable or None
+        Called with the number of bytes uploaded.
+    """
+
+    journal: Journal
+    databases: Sequence[str]
+    detector: str
+    document: Document
+    data: bytes | memoryview
+    private: bool = False
+    time: datetime | None = None
+    again: bool = False
+    shared: Mapping[str, str] = field(default_factory=dict)
+    dry_run: bool = False
+    progress: Progress | None = None
+    existing: Document | None = None
+    _uploads: dict[str, str] = field(default_factory=dict)
+    _head: int = 0
+
+    def commit(self) -> Version:
+        """Commit the deployment; return the new version, or the one that is there already."""
+        event = (self.journal.rehearse if self.dry_run else self.journal.commit)(self.propose)
+        if event is None:
+            assert self.existing is not None  # `propose` said so
+            return version_of(self.existing, self.databases[0], self.detector)
+        made = event["versions"][0]
+        version = version_of(made["document"], made["database"], made["collection"])
+        return Version(version.id, version.database, version.collection, version.meta, new=True)
+
+    def propose(self, moment: Moment) -> Proposal | None:
+        """Return what to commit as of a moment, None if it is there already."""
+        self.existing = None if self.again else self._same(moment)
+        if self.existing is not None:
+            return None
+        blobs = {database: self._blob(database, moment) for database in self.databases}
+        self.journal.step("after blob")
+        return Proposal(
+            "add",
+            "",
+            lambda seq, at: self._entries(seq, at, blobs),
+            keys=frozenset(key_of(d, self.detector, self.document) for d in self.databases),
+            uploads=frozenset(self._uploads.items()),
+        )
+
+    def _entries(self, seq: int, at: int, blobs: Mapping[str, str]) -> list[Document]:
+        entries: list[Document] = []
+        copy_of: tuple[str, str] | str | None = NO_COPY if self.private else None
+        for database in self.databases:
+            document = placed(
+                self.document,
+                id=new_id(at),
+                seq=seq,
+                order=at,
+                id_data=blobs[database],
+                experiment_copy=copy_of,
+            )
+            key = key_of(database, self.detector, document)
+            entries.append(entry(database, self.detector, document["_id"], key, document))
+            copy_of = copy_of or (document["_id"], blobs[database])
+        return entries
+
+    def _same(self, moment: Moment) -> Document | None:
+        """Return the last added of these names and validity, if it is the same as this one."""
+        asked = self.document
+        query = {name: asked[name] for name in ("ctype", "run", "end")}
+        found = self.journal.find(
+            moment,
+            self.databases[0],
+            self.detector,
+            query,
+            detector=self.detector,
+            sort=[("order", -1)],
+            limit=1,
+        )
+        last = next(found, None)
+        if last is None:
+            return None
+        wanted = ["sha256", "data_type", "data_dtype", "data_shape", "experiment", "version"]
+        if self.time is not None:
+            wanted.append("time_sec")
+        return last if all(last.get(name) == asked.get(name) for name in wanted) else None
+
+    def _blob(self, database: str, moment: Moment) -> str:
+        """Return the id of the payload's bytes: shared if an event names them, else uploaded."""
+        store = self.journal.store
+        shared = self.shared.get(database)
+        if shared is not None:
+            blob = store.blob(database, shared)
+            if blob is not None and blob.nbytes == self.document["nbytes"]:
+                return shared
+        if self.dry_run:
+            return ""
+        uploaded = self._uploads.get(database)
+        if uploaded is None or self._is_swept(database, uploaded, moment):
+            self._head = min(self._head, moment.seq) if self._uploads else moment.seq
+            self._uploads[database] = store.write(
+                database,
+                self.data,
+                sha256=self.document["sha256"],
+                head=moment.seq,
+                progress=self.progress,
+            )
+        return self._uploads[database]
+
+    def _is_swept(self, database: str, uploaded: str, moment: Moment) -> bool:
+        """Return whether a sweep names the upload; its bytes may still be there, but not long."""
+        return any(
+            event["action"] == "sweep"
+            and any((e["database"], e["id"]) == (database, uploaded) for e in event["versions"])
+            for event in self.journal.events(after=self._head, upto=moment.seq)
+        )
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What the journal says of one version: the event that added it, its copies, and its end.
+
+    Attributes
+    ----------
+    added : dict
+        The event.
+    copies : tuple of dict
+        The entries of the deployment, the experiment's first.
+    left : dict or None
+        The event that retired or replaced it.
+    successor : str or None
+        Id of what replaced it, or of what restored it.
+    """
+
+    added: Document
+    copies: tuple[Document, ...]
+    left: Document | None
+    successor: str | None
+
+
+def fate_of(journal: Journal, version_id: str) -> Fate:
+    """Return what became of a version, by the events that name it.
+
+    Raises
+    ------
+    NotFound
+        If no event does.
+    """
+    added: Document | None = None
+    left: Document | None = None
+    successor = None
+    for event in journal.events_naming(version_id):
+        made = next(e for e in event["versions"] if e["id"] == version_id)
+        if "document" in made:
+            added = event
+        elif "set" in made:
+            left = event
+        successor = made.get("copy") or successor
+    if added is None:
+        raise NotFound(
+            f"no version {version_id} is known to the journal; `cdb history` shows ids, and "
+            "`cdb adopt` takes in documents of other programs"
+        )
+    return Fate(added, _copies(added["versions"], version_id), left, successor)
+
+
+def _copies(entries: Sequence[Document], version_id: str) -> tuple[Document, ...]:
+    """Return the entries of the deployment that a version belongs to."""
+    made = next(e for e in entries if e["id"] == version_id)
+    document = made["document"]
+    main = version_id if is_experiment_copy(document) else document["id_doc_exp"]
+    copies = [e for e in entries if "document" in e]
+    found = [e for e in copies if e["id"] == main or e["document"].get("id_doc_exp") == main]
+    return tuple(sorted(found or [made], key=lambda e: e["id"] != main))
+
+
+def retire(journal: Journal, commit: Commit, version_id: str, reason: str) -> Version:
+    """Retire a version, all its copies in one event."""
+
+    def propose(_: Moment) -> Proposal:
+        fate = fate_of(journal, version_id)
+        if fate.left is not None:
+            raise WrongState(f"{version_id} has left already: {_end_of(fate)}")
+        return Proposal(
+            "retire",
+            reason,
+            lambda seq, _: [_leaving(made, seq) for made in fate.copies],
+            keys=frozenset(made["key"] for made in fate.copies),
+            ids=frozenset(made["id"] for made in fate.copies),
+        )
+
+    event = commit(propose)
+    assert event is not None  # `propose` always proposes
+    made = fate_of(journal, version_id).copies[0]
+    document = made["document"] | {"out": event["_id"]}
+    return version_of(document, made["database"], made["collection"])
+
+
+def restore(journal: Journal, commit: Commit, version_id: str, reason: str) -> Version:
+    """Restore a retired version: a copy of it that keeps its old place among equals."""
+
+    def propose(_: Moment) -> Proposal:
+        fate = fate_of(journal, version_id)
+        if fate.left is None:
+            raise WrongState(f"{version_id} was not retired: nothing to restore")
+        if fate.successor is not None:
+            raise WrongState(
+                f"{version_id} has a successor already, {fate.successor}: {_end_of(fate)}"
+            )
+        return _renewed(fate, "restore", reason, {}, leaves=False)
+
+    return _committed(commit, propose)
+
+
+def amend(
+    journal: Journal, commit: Commit, version_id: str, changes: Mapping[str, Any], reason: str
+) -> Version:
+    """Replace a version's metadata on the same payload; its place among equals stays."""
+
+    def propose(_: Moment) -> Proposal:
+        fate = fate_of(journal, version_id)
+        if fate.left is not None:
+            way = "" if fate.successor else "; `cdb restore` brings it back"
+            raise WrongState(f"{version_id} has left already: {_end_of(fate)}{way}")
+        return _renewed(fate, "amend", reason, changes, leaves=True)
+
+    return _committed(commit, propose)
+
+
+def _committed(commit: Commit, propose: Callable[[Moment], Proposal]) -> Version:
+    event = commit(propose)
+    assert event is not None  # `propose` always proposes
+    made = next(e for e in event["versions"] if "document" in e)
+    version = version_of(made["document"], made["database"], made["collection"])
+    return Version(version.id, version.database, version.collection, version.meta, new=True)
+
+
+def _renewed(
+    fate: Fate, action: str, reason: str, changes: Mapping[str, Any], *, leaves: bool
+) -> Proposal:
+    """Return a proposal that adds changed copies of a deployment's documents."""
+    fresh = [{**_without_place(made["document"]), **changes} for made in fate.copies]
+    keys = {made["key"] for made in fate.copies}
+    keys |= {
+        key_of(made["database"], made["collection"], document)
+        for made, document in zip(fate.copies, fresh, strict=True)
+    }
+
+    def build(seq: int, _: int) -> list[Document]:
+        entries: list[Document] = []
+        main: tuple[str, str] | None = None
+        for made, document in zip(fate.copies, fresh, strict=True):
+            old = made["document"]
+            order = order_of(old)
+            alone = is_experiment_copy(old)
+            new = placed(
+                document,
+                id=new_id(order),
+                seq=seq,
+                order=order,
+                id_data=old["id_data"],
+                experiment_copy=old.get("id_doc_exp") or None if alone else main,
+                first=old.get("first") or old["_id"],
+                replaces=old["_id"],
+            )
+            main = main or (new["_id"], new["id_data"])
+            key = key_of(made["database"], made["collection"], new)
+            entries.append(entry(made["database"], made["collection"], new["_id"], key, new))
+            # The old entry names its successor, so that either finds the other.
+            gone = _leaving(made, seq) if leaves else _mention(made)
+            entries.append(gone | {"copy": new["_id"]})
+        return entries
+
+    ids = frozenset(made["id"] for made in fate.copies)
+    return Proposal(action, reason, build, keys=frozenset(keys), ids=ids)
+
+
+def _without_place(document: Mapping[str, Any]) -> Document:
+    gone = ("_id", "seq", "order", "first", "replaces", "out", "adopted")
+    return {name: value for name, value in document.items() if name not in gone}
+
+
+def _mention(made: Mapping[str, Any]) -> Document:
+    return entry(made["database"], made["collection"], made["id"], made["key"])
+
+
+def _leaving(made: Mapping[str, Any], seq: int) -> Document:
+    """Return the entry under which a document leaves: psana's queries no longer find it."""
+    detector = made["document"]["detector"]
+    return _mention(made) | {"set": {"out": seq, "detector": RETIRED + detector}}
+
+
+def _end_of(fate: Fate) -> str:
+    event = fate.left
+    if event is None:
+        return "it is live"
+    done = f"replaced by {fate.successor}" if event["action"] == "amend" else "retired"
+    when = validity.from_microseconds(event["at"])
+    because = f" ({event['reason']})" if event["reason"] else ""
+    return f"{done} by {event['actor']} at {when:%Y-%m-%dT%H:%M:%SZ}{because}"

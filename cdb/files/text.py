@@ -1,0 +1,607 @@
+"""Arrays as text, with their headers: the ``NDArrIO`` files of LCLS, and plain columns of numbers.
+
+A file holds comments and numbers. Comments that begin with one of these keys are its header; the
+Python readers of LCLS-II follow the first two, all others and C++ the rest::
+
+    # SHAPE       (2,2,3)
+    # DATATYPE    float32
+
+    # DTYPE       float32
+    # NDIM        3
+    # DIM:0       2
+    # DIM:1       2
+    # DIM:2       3
+
+With a header only the order of the numbers matters, not how they are broken into lines. Without
+one the rows stand as they are, in float32. What is written reads back to the same bits, in the
+old readers too.
+"""
+
+import getpass
+import math
+import os
+import re
+import socket
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cdb.errors import BadFile
+
+# A block of text and the arrays made of it stay in the processor's cache.
+BLOCK = 2**18
+# As many as numpy had before 2.0.
+_MOST_DIMENSIONS = 32
+
+_CODES = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"]
+_DTYPES = [np.dtype(code) for code in _CODES]
+_KNOWN = ", ".join(dtype.name for dtype in _DTYPES)
+_TYPES: dict[str, np.dtype[Any]] = {
+    **{dtype.name: dtype for dtype in _DTYPES},
+    **{f"{dtype.name}_t": dtype for dtype in _DTYPES},
+    **{order + dtype.str[1:]: dtype for dtype in _DTYPES for order in ["", *"<>|="]},
+    "char": np.dtype("i1"),
+    "signed char": np.dtype("i1"),
+    "unsigned char": np.dtype("u1"),
+    "short": np.dtype("i2"),
+    "unsigned short": np.dtype("u2"),
+    "unsigned": np.dtype("u4"),
+    "unsigned int": np.dtype("u4"),
+    "long": np.dtype("i8"),
+    "unsigned long": np.dtype("u8"),
+    "double": np.dtype("f8"),
+}
+# By these, Python and C++ mean different types.
+_PYTHON_TYPES = _TYPES | {name: np.dtype(f"{name}64") for name in ("int", "uint", "float")}
+_CPP_TYPES = _TYPES | {name: np.dtype(f"{name}32") for name in ("int", "uint", "float")}
+
+_COMMENT = re.compile(rb"#([^\n]*)")
+_BLANK = re.compile(rb"\s")
+_TOKEN = re.compile(rb"\S+")
+_NUMBER = re.compile(rb"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+_NOT_FINITE = re.compile(rb"[+-]?(nan|inf(inity)?)", re.IGNORECASE)
+_DIMENSION = re.compile(r"\d{1,18}")
+_SHAPE = re.compile(r"[(\[](\d{1,18}(,\d{1,18})*,?)?[)\]]")
+_FORMAT = re.compile(r"%[-+ 0]*\d*(\.\d+)?[diueEfFgG]")
+
+_WHOLE = b"0123456789+- \t\n\v\f"
+_FLOAT_LETTERS = b".eEnNaAiIfFtTyY"
+# A sign, 18 digits and the point.
+_LONGEST_DECIMAL = 20
+_POWERS = 10 ** np.arange(19)
+# Of all float32 numbers, this one alone has a shortest text that, read as a float64 and then
+# rounded, becomes its neighbour: all 2**32 were tried. One digit more mends it.
+_ROUNDED_TWICE = ("7.038531e-26", "7.0385307e-26")
+
+
+# reading ---------------------------------------------------------------------------------------
+
+
+def read(path: Path | str) -> NDArray[Any]:
+    """Read an array from a text file.
+
+    Parameters
+    ----------
+    path : Path or str
+        A file written by `write`, by the Python or C++ writers of LCLS, or by hand.
+
+    Returns
+    -------
+    array : ndarray
+        Shape and dtype of the header. Without one float32, 1-d from a single line, 2-d from more.
+
+    Raises
+    ------
+    BadFile
+        If the file is no such text; the sentence names the line and column where there is one.
+    OSError
+        If the file cannot be opened.
+
+    See Also
+    --------
+    parse : The same from a text in memory, with the rules.
+    """
+    return parse(Path(path).read_bytes(), str(path))
+
+
+def parse(text: str | bytes, name: str = "array text") -> NDArray[Any]:
+    r"""Read an array from a text.
+
+    Parameters
+    ----------
+    text : str or bytes
+        Comments and numbers.
+    name : str
+        What errors call the text.
+
+    Returns
+    -------
+    array : ndarray
+        Integers are exact to all 64 bits. Floats are rounded to float64 first and then to a
+        shorter dtype, as every reader of these files does.
+
+    Raises
+    ------
+    BadFile
+        If the header contradicts itself or the numbers, if a token is no number, is not whole in
+        an integer array or does not fit its dtype, or if rows differ in length and no header
+        gives the shape.
+
+    Notes
+    -----
+    DATATYPE and SHAPE win over DTYPE and DIM. DIM lines count in the order of appearance, and
+    their number must be NDIM. ``int``, ``uint`` and ``float`` have 32 bits in a file of the C++
+    writer (known by its ``Metadata for ndarray<``), 64 otherwise. A whole number may be written
+    as ``1.0`` in an integer array.
+
+    Examples
+    --------
+    >>> parse("# DTYPE uint16_t\n# NDIM 2\n# DIM:0 2\n# DIM:1 2\n1 2 3\n4")
+    array([[1, 2],
+           [3, 4]], dtype=uint16)
+    """
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    if (zero := data.find(b"\0")) >= 0:
+        raise BadFile(f"{name}: is binary, not text (byte {zero} is zero)")
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    source = _Source(name, data, _end_of_comments(data))
+    dtype, shape = _read_header(source)
+    return _read_numbers(source, dtype, shape)
+
+
+def _end_of_comments(data: bytes) -> int:
+    """Return where the last line with a comment ends, 0 without comments."""
+    if b"#" not in data:
+        return 0
+    end = data.find(b"\n", data.rfind(b"#"))
+    return end if end >= 0 else len(data)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A text, and the name that errors call it."""
+
+    name: str
+    data: bytes
+    end_of_comments: int
+
+    def error(self, offset: int, sentence: str) -> BadFile:
+        """Return an error that says where."""
+        line = self.data.count(b"\n", 0, offset) + 1
+        column = offset - self.data.rfind(b"\n", 0, offset)
+        return BadFile(f"{self.name}, line {line}, column {column}: {sentence}")
+
+
+def _read_header(source: _Source) -> tuple[np.dtype[Any], tuple[int, ...] | None]:
+    """Return dtype and shape; the shape is None where no line tells it."""
+    names: dict[str, np.dtype[Any]] = {}
+    shape: tuple[int, ...] | None = None
+    ndim: int | None = None
+    dims: list[int] = []
+    lines = list(_header_lines(source))
+    from_cpp = any(key == "Metadata" and "ndarray<" in value for key, value, _ in lines)
+    for key, value, offset in lines:
+        try:
+            if key in ("DATATYPE", "DTYPE"):
+                names[key] = _parse_dtype(value, from_cpp=from_cpp)
+            elif key == "SHAPE":
+                shape = _parse_shape(value)
+            elif key == "NDIM":
+                ndim = _parse_dimension(value)
+            elif key.startswith("DIM:"):
+                dims.append(_parse_dimension(value))
+        except ValueError as error:
+            raise source.error(offset, f"{key} {error}") from None
+    if ndim not in (None, len(dims)):
+        raise BadFile(f"{source.name}: NDIM is {ndim}, but the number of DIM lines is {len(dims)}")
+    if shape is None and (dims or ndim == 0):
+        shape = tuple(dims)
+    dtype = names.get("DATATYPE", names.get("DTYPE", np.dtype(np.float32)))
+    return dtype, shape
+
+
+def _header_lines(source: _Source) -> Iterator[tuple[str, str, int]]:
+    """Yield first word, rest and offset of each line that is a comment from its beginning."""
+    for comment in _COMMENT.finditer(source.data, 0, source.end_of_comments):
+        beginning = source.data.rfind(b"\n", 0, comment.start()) + 1
+        words = comment[1].decode("utf-8", "backslashreplace").split(None, 1)
+        if words and not source.data[beginning : comment.start()].strip():
+            yield words[0], words[1].strip() if len(words) > 1 else "", comment.start()
+
+
+def _parse_dtype(text: str, *, from_cpp: bool) -> np.dtype[Any]:
+    types = _CPP_TYPES if from_cpp else _PYTHON_TYPES
+    name = " ".join(text.split())
+    if name not in types:
+        raise ValueError(f"{_shown(text)} is no type that array text can hold; it holds {_KNOWN}")
+    return types[name]
+
+
+def _parse_shape(text: str) -> tuple[int, ...]:
+    """Parse a shape as Python prints it; the readers of LCLS-II evaluate it, which we never do."""
+    match = _SHAPE.fullmatch(text.replace(" ", ""))
+    if match is None:
+        raise ValueError(f"{_shown(text)} is no shape such as (2,2,3)")
+    return tuple(int(dimension) for dimension in (match[1] or "").split(",") if dimension)
+
+
+def _parse_dimension(text: str) -> int:
+    if not _DIMENSION.fullmatch(text):
+        raise ValueError(f"{_shown(text)} is no whole number from 0 on")
+    return int(text)
+
+
+def _shown(text: str) -> str:
+    """Return a text from a file as an error shows it."""
+    return repr(text if len(text) <= 40 else f"{text[:37]}...")
+
+
+def _read_numbers(
+    source: _Source, dtype: np.dtype[Any], shape: tuple[int, ...] | None
+) -> NDArray[Any]:
+    blocks = [_read_block(source, start, block, dtype) for start, block in _blocks(source)]
+    numbers = np.concatenate([np.empty(0, dtype), *blocks])
+    if shape is None:
+        return numbers.reshape(_shape_of_rows(source))
+    if len(shape) > _MOST_DIMENSIONS:
+        raise BadFile(
+            f"{source.name}: the header has {len(shape)} dimensions, and an array at most "
+            f"{_MOST_DIMENSIONS}"
+        )
+    if numbers.size != math.prod(shape):
+        raise BadFile(
+            f"{source.name}: the number of values is {numbers.size}, but the header's shape "
+            f"{_format_shape(shape)} needs {math.prod(shape)}"
+        )
+    try:
+        return numbers.reshape(shape)
+    except ValueError as error:  # no values at all, but more rows of them than numpy can count
+        raise BadFile(f"{source.name}: the header's shape is impossible: {error}") from None
+
+
+def _shape_of_rows(source: _Source) -> tuple[int, ...]:
+    lengths = [len(line.split(b"#", 1)[0].split()) for line in source.data.split(b"\n")]
+    rows = [(line, length) for line, length in enumerate(lengths, 1) if length]
+    if not rows:
+        raise BadFile(f"{source.name}: holds no numbers")
+    first, columns = rows[0]
+    for line, length in rows:
+        if length != columns:
+            raise BadFile(
+                f"{source.name}, line {line}: the number of values is {length}, but {columns} in "
+                f"line {first}, and no header gives the shape"
+            )
+    return (len(rows), columns) if len(rows) > 1 else (columns,)
+
+
+def _blocks(source: _Source) -> Iterator[tuple[int, bytes]]:
+    """Yield pieces of about `BLOCK` bytes, cut between tokens, and their offsets."""
+    # Blanks instead of comments keep the offsets.
+    head = _COMMENT.sub(
+        lambda comment: b" " * len(comment[0]), source.data[: source.end_of_comments]
+    )
+    for text, start in ((head, 0), (source.data, len(head))):
+        while start < len(text):
+            blank = _BLANK.search(text, start + BLOCK)
+            end = blank.end() if blank else len(text)
+            yield start, text[start:end]
+            start = end
+
+
+def _read_block(source: _Source, start: int, block: bytes, dtype: np.dtype[Any]) -> NDArray[Any]:
+    numbers = _read_floats(block, dtype) if dtype.kind == "f" else _read_integers(block, dtype)
+    if numbers is not None:
+        return numbers
+    exact = []
+    for token in _TOKEN.finditer(block):
+        try:
+            exact.append(_read_token(token[0], dtype))
+        except ValueError as error:
+            raise source.error(start + token.start(), str(error)) from None
+    return np.array(exact, dtype)
+
+
+def _read_floats(block: bytes, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    """Read a block of float numbers, None where a token needs a closer look."""
+    letters = block.translate(None, _WHOLE)
+    numbers = _read_decimals(block) if not letters.strip(b".") else None
+    if numbers is None and not letters.strip(_FLOAT_LETTERS):
+        numbers = _load(block, np.dtype(np.float64))
+    if numbers is None:
+        return None
+    with np.errstate(over="ignore"):
+        numbers = numbers.astype(dtype, copy=False)
+    infinite = np.count_nonzero(np.isinf(numbers))
+    return numbers if not infinite or infinite == block.lower().count(b"inf") else None
+
+
+def _read_integers(block: bytes, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    """Read a block of whole numbers, None where a token needs a closer look."""
+    letters = block.translate(None, _WHOLE)
+    if not letters and dtype.kind != "b":
+        return _load(block, dtype)
+    numbers = _read_decimals(block) if not letters.strip(b".") else None
+    low, high = _limits(dtype)
+    if numbers is None or (numbers.size and not low <= numbers.min() <= numbers.max() <= high):
+        return None
+    integers = numbers.astype(dtype)
+    return integers if np.array_equal(integers, numbers) else None
+
+
+def _read_decimals(block: bytes) -> NDArray[np.float64] | None:
+    """Read numbers such as ``-1023.25`` as whole numbers over powers of ten."""
+    starts, ends = _token_edges(block)
+    if np.any(ends - starts > _LONGEST_DECIMAL):
+        return None
+    characters = np.frombuffer(block, np.uint8)
+    points = np.flatnonzero(characters == ord("."))
+    tokens = np.searchsorted(ends, points)
+    if np.any(tokens[1:] == tokens[:-1]):
+        return None
+    places = np.zeros(len(starts), np.intp)
+    places[tokens] = ends[tokens] - points - 1
+    digits = _load(block.replace(b".", b""), np.dtype(np.int64))
+    if digits is None or len(digits) != len(starts) or np.any(places >= len(_POWERS)):
+        return None
+    numbers = _divide(abs(digits), _POWERS[places])
+    if numbers is None:
+        return None
+    # A whole number has no negative zero.
+    return np.copysign(numbers, np.where(characters[starts] == ord("-"), -1.0, 1.0), out=numbers)
+
+
+def _divide(
+    dividends: NDArray[np.int64], divisors: NDArray[np.int64]
+) -> NDArray[np.float64] | None:
+    """Divide whole numbers below 10**18, every quotient the float64 nearest to the true one.
+
+    The quotient of floats is at most two units off. By how much tells the remainder of its 53
+    bits, which is small and therefore right even where the products overflow and wrap around.
+    None where a quotient is too large for this or too near the middle of two floats.
+    """
+    fractions, exponents = np.frexp(dividends / divisors)
+    mantissas = np.ldexp(fractions, 53).astype(np.int64)
+    shifts = 53 - exponents
+    if np.any((dividends >= 10**18) | (shifts < 0)):
+        return None
+    remainders = (dividends << shifts) - mantissas * divisors
+    units = np.rint(remainders / divisors).astype(np.int64)
+    remainders -= units * divisors
+    mantissas += units
+    # Below a power of two floats lie closer.
+    near_power = (mantissas <= 2**52) & (remainders != 0) | (mantissas > 2**53)
+    if np.any(near_power | (2 * abs(remainders) >= divisors)):
+        return None
+    quotients: NDArray[np.float64] = np.ldexp(mantissas.astype(np.float64), -shifts)
+    return quotients
+
+
+def _token_edges(block: bytes) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return where tokens start, and where they end."""
+    characters = np.frombuffer(b" %b " % block, np.uint8)
+    # Below 9, the numbers of uint8 wrap around to large ones.
+    blank = (characters == ord(" ")) | (characters - np.uint8(ord("\t")) < 5)
+    edges = np.flatnonzero(blank[1:] != blank[:-1])
+    return edges[::2], edges[1::2]
+
+
+def _load(block: bytes, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    """Let numpy read a block, None if it cannot."""
+    line = block.replace(b"\n", b" ").decode("ascii")
+    if not line or line.isspace():
+        return np.empty(0, dtype)
+    try:
+        return np.loadtxt([line], dtype, comments=None, ndmin=1)
+    except ValueError:
+        return None
+
+
+def _read_token(token: bytes, dtype: np.dtype[Any]) -> int | float:
+    """Read one number; a ValueError says in a sentence why it is none, or not of this dtype."""
+    text = token.decode("utf-8", "backslashreplace")
+    if dtype.kind == "f" and _NOT_FINITE.fullmatch(token):
+        return float(text)
+    if not _NUMBER.fullmatch(token):
+        raise ValueError(f"{_shown(text)} is not a number")
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            if not np.isfinite(dtype.type(text)):
+                raise ValueError(f"{_shown(text)} is too large for {dtype}")
+        return float(text)
+    low, high = _limits(dtype)
+    try:
+        number = Decimal(text)
+    except ArithmeticError:
+        raise ValueError(f"{_shown(text)} has an exponent beyond all measure") from None
+    if not low <= number <= high:
+        raise ValueError(f"{_shown(text)} is not within {low} to {high} of {dtype}")
+    if number != number.to_integral_value():
+        raise ValueError(f"{_shown(text)} is not whole, and the array is {dtype}")
+    return int(number) if number else 0
+
+
+def _limits(dtype: np.dtype[Any]) -> tuple[int, int]:
+    if dtype.kind == "b":
+        return 0, 1
+    limits = np.iinfo(dtype)
+    return int(limits.min), int(limits.max)
+
+
+# writing ---------------------------------------------------------------------------------------
+
+
+def write(
+    path: Path | str,
+    array: NDArray[Any],
+    *,
+    comments: Sequence[str] = (),
+    fmt: str | None = None,
+) -> None:
+    """Write an array to a text file, which old readers can read.
+
+    The file is written beside its place and then moved there: at any time the path shows the old
+    file or the new one, whole.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file to make or to replace, in a folder that exists.
+    array, comments, fmt
+        See `format_array`.
+
+    Raises
+    ------
+    BadFile
+        If the array or the comments cannot be written so that they read back.
+    OSError
+        If the folder cannot be written.
+    """
+    text = format_array(array, comments=comments, fmt=fmt, origin=_origin(path))
+    _move_into_place(Path(path), text.encode("utf-8", "backslashreplace"))
+
+
+def format_array(
+    array: NDArray[Any],
+    *,
+    comments: Sequence[str] = (),
+    fmt: str | None = None,
+    origin: Mapping[str, str] | None = None,
+) -> str:
+    r"""Write an array as text.
+
+    Parameters
+    ----------
+    array : ndarray of bool, int8 to int64, uint8 to uint64, float16 to float64
+        Of any shape. The byte order is not kept.
+    comments : sequence of str
+        Lines for the head of the text.
+    fmt : str, optional
+        How to print a number, such as ``%.3f`` or ``%4d``; this may lose digits. By default the
+        shortest text that reads back to the same bits. (Of NaN only one kind survives.)
+    origin : mapping of str to str, optional
+        What the header says about where the text comes from: HOST, DATE_TIME and the like.
+
+    Returns
+    -------
+    text : str
+        The header, then rows as long as the last dimension; a 1-d array is one row.
+
+    Raises
+    ------
+    BadFile
+        If the dtype is another, `fmt` would write something that is no number or cut one, or a
+        comment would be taken for a line of the header.
+
+    Examples
+    --------
+    >>> print(format_array(np.array([[0.1, 2], [3, np.nan]], np.float32), comments=["rms"]))
+    # rms
+    <BLANKLINE>
+    # SHAPE       (2,2)
+    # DATATYPE    float32
+    <BLANKLINE>
+    # DTYPE       float32
+    # NDIM        2
+    # DIM:0       2
+    # DIM:1       2
+    <BLANKLINE>
+    0.1 2.0
+    3.0 nan
+    <BLANKLINE>
+    """
+    array = np.asarray(array)
+    dtype = array.dtype.newbyteorder("=")
+    if dtype not in _DTYPES:
+        raise BadFile(f"an array of {dtype} cannot be written as text, which holds {_KNOWN}")
+    if fmt is not None:
+        _check_format(fmt, array)
+    dims = {f"DIM:{axis}": str(length) for axis, length in enumerate(array.shape)}
+    parts = [
+        _comment_lines(comments),
+        _header({**(origin or {}), "SHAPE": _format_shape(array.shape), "DATATYPE": dtype.name}),
+        _header({"DTYPE": dtype.name, "NDIM": str(array.ndim), **dims}),
+        _rows(array.astype(np.uint8 if dtype.kind == "b" else dtype, copy=False), fmt),
+    ]
+    texts = ["\n".join(lines) for lines in parts]
+    return "\n\n".join(text for text in texts if text) + "\n"
+
+
+def _check_format(fmt: str, array: NDArray[Any]) -> None:
+    if not _FORMAT.fullmatch(fmt):
+        raise BadFile(f"{_shown(fmt)} is no format of one number such as %.3f or %4d")
+    if fmt[-1] in "diu" and not (np.isfinite(array).all() and np.array_equal(array // 1, array)):
+        raise BadFile(f"{_shown(fmt)} would cut numbers that are not whole; use %.3f or the like")
+
+
+def _comment_lines(comments: Sequence[str]) -> Iterator[str]:
+    for comment in [comments] if isinstance(comments, str) else comments:
+        for line in comment.splitlines() or [""]:
+            key = line.split(None, 1)[0] if line.strip() else ""
+            if "\0" in line or key in ("SHAPE", "DATATYPE", "DTYPE", "NDIM") or key[:4] == "DIM:":
+                raise BadFile(f"the comment {_shown(line)} would be taken for part of the header")
+            yield f"# {line}".rstrip()
+
+
+def _header(lines: Mapping[str, str]) -> list[str]:
+    # The old readers want one blank after the #, and split at the blanks after the key.
+    return [f"# {key:<11} {' '.join(value.split())}" for key, value in lines.items()]
+
+
+def _format_shape(shape: tuple[int, ...]) -> str:
+    return str(shape).replace(" ", "")
+
+
+def _rows(array: NDArray[Any], fmt: str | None) -> Iterator[str]:
+    """Yield lines as long as the last dimension, an array of 0 or 1 dimensions in one."""
+    length = max(1, array.shape[-1] if array.ndim > 1 else array.size)
+    line = " ".join([fmt or "%s"] * length)
+    numbers = array.reshape(-1)
+    step = max(1, BLOCK // length) * length
+    for start in range(0, numbers.size, step):
+        block = numbers[start : start + step]
+        values = block.tolist() if fmt else _shortest(block)
+        yield "\n".join([line] * (len(values) // length)) % tuple(values)
+
+
+def _shortest(numbers: NDArray[Any]) -> list[Any]:
+    """Return what prints as the shortest texts that read back to the same bits."""
+    if numbers.dtype not in (np.float16, np.float32):
+        return list(numbers.tolist())
+    texts = b" ".join(numbers.astype("S").tolist()).decode("ascii")
+    return texts.replace(*_ROUNDED_TWICE).split(" ")
+
+
+def _origin(path: Path | str) -> dict[str, str]:
+    """Say where a text comes from, in the words of the old writers."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number that has no name
+        user = str(os.getuid())
+    return {
+        "HOST": socket.gethostname(),
+        "WORK_DIR": str(Path.cwd()),
+        "FILE_NAME": str(path),
+        "DATE_TIME": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "UID": user,
+    }
+
+
+def _move_into_place(path: Path, data: bytes) -> None:
+    beside = path.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        with beside.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,136 @@
+"""The indexes that a process keeps, brought up to date with the events since it last looked."""
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cdb.constant import RETIRED
+from cdb.journal import Journal, Moment
+from cdb.lookup import FIELDS, Index, Place, Question, Row, View, choose, row_of, rule_at
+
+_CTYPE = FIELDS.index("ctype")
+
+
+@dataclass
+class _Kept:
+    """The indexes of one place, by type, as of an event."""
+
+    seq: int
+    by_ctype: dict[str, Index] = field(default_factory=dict)
+
+    def extend(self, rows: Sequence[tuple[Any, ...]], seq: int) -> None:
+        groups: dict[str, list[tuple[Any, ...]]] = {}
+        for row in rows:
+            groups.setdefault(row[_CTYPE], []).append(row)
+        for ctype, group in groups.items():
+            index = self.by_ctype.setdefault(ctype, Index())
+            index.extend(group)
+            index.last = max(index.last, seq)
+
+    def retire(self, ctype: str, version_id: str, seq: int) -> None:
+        index = self.by_ctype.setdefault(ctype, Index())
+        index.retire(version_id, seq)
+        index.last = max(index.last, seq)
+
+
+class Indexes:
+    """Indexes of the places that were asked, for one journal.
+
+    Parameters
+    ----------
+    journal : Journal
+        Whose events keep them up to date.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._kept: dict[tuple[str, str], _Kept] = {}
+        self._views: dict[tuple[str, str, str, int, int | None], View] = {}
+        self._lock = threading.RLock()
+
+    def winners(
+        self, moment: Moment, places: Iterable[Place], question: Question
+    ) -> dict[str, tuple[Place, str]]:
+        """Return for each type where the version is that wins, and its id."""
+        found: dict[str, tuple[Place, str]] = {}
+        for place in places:
+            rule = rule_at(place, question)
+            foreign = self._foreign(moment, place)
+            with self._lock:
+                kept = self._up_to_date(moment, place)
+                for ctype in sorted({*kept.by_ctype, *foreign}):
+                    if ctype in found:
+                        continue
+                    view = self._view(moment, place, ctype, rule.until)
+                    best = view.winner(rule) if view else None
+                    if ctype in foreign:
+                        rows = foreign[ctype] + ([view.row(best)] if view and best else [])
+                        row = choose(rows, rule)
+                        best = None if row is None else row.id
+                    if best is not None:
+                        found[ctype] = (place, best)
+        return found
+
+    def _view(self, moment: Moment, place: Place, ctype: str, time: int | None) -> View | None:
+        index = self._kept[place.database, place.collection].by_ctype.get(ctype)
+        if index is None:
+            return None
+        # All states since the index last changed look alike.
+        seq = min(moment.seq, index.last)
+        key = (place.database, place.collection, ctype, seq, time)
+        if key not in self._views:
+            stale = [k for k in self._views if k[:3] == key[:3]]
+            for old in stale[:-3]:
+                del self._views[old]
+            self._views[key] = index.view(seq, time=time)
+        return self._views[key]
+
+    def _up_to_date(self, moment: Moment, place: Place) -> _Kept:
+        name = (place.database, place.collection)
+        kept = self._kept.get(name)
+        if kept is None:
+            kept = self._kept[name] = self._load(moment, name)
+        if kept.seq < moment.head.seq:
+            for event in self._journal.events(after=kept.seq, upto=moment.head.seq):
+                _follow(kept, name, event)
+            kept.seq = moment.head.seq
+        return kept
+
+    def _load(self, moment: Moment, name: tuple[str, str]) -> _Kept:
+        """Read the columns of a place, and add what pending events say."""
+        database, detector = name
+        query = {"detector": {"$in": [detector, RETIRED + detector]}, "seq": {"$exists": True}}
+        kept = _Kept(moment.seq)
+        kept.extend(self._journal.store.rows(database, detector, FIELDS, query), moment.head.seq)
+        for event in moment.pending:
+            _follow(kept, name, event)
+        return kept
+
+    def _foreign(self, moment: Moment, place: Place) -> dict[str, list[Row]]:
+        """Return the visible documents that no event names, by type."""
+        query = {"seq": {"$exists": False}}
+        found: dict[str, list[Row]] = {}
+        for document in self._journal.find(
+            moment, place.database, place.collection, query, detector=place.collection
+        ):
+            if document.get("seq") is None:
+                row = row_of(document)
+                found.setdefault(row.ctype, []).append(row)
+        return found
+
+
+def _follow(kept: _Kept, name: tuple[str, str], event: dict[str, Any]) -> None:
+    """Take an event into the indexes of a place."""
+    for made in event["versions"]:
+        if (made["database"], made["collection"]) != name:
+            continue
+        if "document" in made:
+            row = tuple(made["document"].get(column) for column in FIELDS)
+            if row[_CTYPE] is not None:
+                kept.extend([row], event["_id"])
+        elif "set" in made:
+            for ctype, index in kept.by_ctype.items():
+                if index.holds(made["id"]):
+                    kept.retire(ctype, made["id"], event["_id"])
+                    break

@@ -1,0 +1,693 @@
+"""Every write of a store, in order: commit, complete, sweep, verify the chain; the head.
+
+An event is the commit and the truth. It holds the complete documents that it adds, and its
+``_id`` is the next number, so of several writers exactly one inserts it. Until its documents are
+in their collections it is *pending*: readers take them from the event, and anyone may complete it.
+
+======== ===================================================================================
+field    meaning
+======== ===================================================================================
+_id      seq: 1, 2, 3, ... without gaps
+at       time [us, Unix], strictly increasing
+nonce    random; tells a writer whether an event is its own
+actor    login and `host` of the writer
+action   add, retire, restore, amend, register, sweep, adopt
+reason   free text
+previous digest of the event before
+digest   of this event: sha256 over its canonical JSON without `digest` and `pending`
+open     the lowest event that may have been incomplete when this one was written
+versions entries ``{database, collection, id, key, document}``; without a document the version
+         leaves: ``set`` and ``unset`` say how its document then looks
+pending  true until completed, then absent
+======== ===================================================================================
+
+`open` spares readers a question: what is pending lies between it and the head, and where it is
+the head's own number and the head is complete, nothing is.
+"""
+
+import hashlib
+import json
+import logging
+import random
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cdb.constant import RETIRED, login
+from cdb.errors import (
+    BadDocument,
+    BadQuestion,
+    Corrupt,
+    Duplicate,
+    OutcomeUnknown,
+    StoreUnavailable,
+    WrongClock,
+)
+from cdb.stores.base import Store
+from cdb.stores.layout import INVENTORY, JOURNAL, JOURNAL_DATABASE
+from cdb.stores.query import Document, Query, Sort, matches, sort_documents
+
+logger = logging.getLogger(__name__)
+
+PENDING_SECONDS = 5
+CLOCK_SECONDS = 5
+PATIENCE_SECONDS = 10
+MAX_EVENT_BYTES = 12 * 10**6
+
+Place = tuple[str, str]
+Step = Callable[[str], None]
+
+
+def no_step(name: str) -> None:
+    """Go on; tests put a fault here."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """The last event: its number, time and digest, and from where on events may be pending."""
+
+    seq: int = 0
+    at: int = 0
+    digest: str = ""
+    open: int = 1
+    pending: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether no event up to this one is pending."""
+        return not self.pending and self.open >= self.seq
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The state of a store as of an event, and what pending events add to it and hide.
+
+    Attributes
+    ----------
+    seq : int
+        S: what was added up to this event and not retired up to it is visible.
+    at : int
+        The time of that event [us].
+    asked : bool
+        Whether somebody asked for this state by name; else it is the head's.
+    provisional : bool
+        Whether it was asked for by a time that is not before the head's: later events may have
+        an earlier time than that.
+    head : Head
+        The head when the moment was made.
+    pending : tuple of dict
+        Events up to `seq` that may be pending, in order; what they say is taken from them.
+    """
+
+    seq: int
+    at: int
+    asked: bool
+    provisional: bool
+    head: Head
+    pending: tuple[Document, ...] = ()
+    added: Mapping[Place, Mapping[str, Document]] = field(default_factory=dict)
+    gone: Mapping[Place, Mapping[str, int]] = field(default_factory=dict)
+
+    @property
+    def past(self) -> bool:
+        """Whether later events may have retired what is visible here."""
+        return self.seq < self.head.seq
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a writer wants to commit, as of a moment.
+
+    Attributes
+    ----------
+    action, reason : str
+        See the module.
+    build : callable
+        From the event's `seq` and `at` to its entries.
+    keys : frozenset of str
+        What the proposal rests on: an event that names one of these makes it stale.
+    uploads : frozenset of (database, id)
+        Bytes that the entries name and no event named before.
+    ids : frozenset of str
+        Documents that will leave.
+    """
+
+    action: str
+    reason: str
+    build: Callable[[int, int], Sequence[Document]]
+    keys: frozenset[str]
+    uploads: frozenset[tuple[str, str]] = frozenset()
+    ids: frozenset[str] = frozenset()
+
+    def is_stale_after(self, event: Mapping[str, Any]) -> bool:
+        """Return whether an event that came between touches what this proposal rests on."""
+        if event["action"] == "sweep":
+            return any((e["database"], e["id"]) in self.uploads for e in event["versions"])
+        return any(e["key"] in self.keys for e in event["versions"])
+
+
+def entry(
+    database: str,
+    collection: str,
+    id: str,  # noqa: A002 - the field's name
+    key: str,
+    document: Mapping[str, Any] | None = None,
+    **more: object,
+) -> Document:
+    """Return an entry of an event."""
+    made: Document = {"database": database, "collection": collection, "id": id, "key": key, **more}
+    if document is not None:
+        made["document"] = dict(document)
+    return made
+
+
+def canonical(value: object) -> bytes:
+    """Return canonical JSON: sorted keys, no spaces, UTF-8."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode()
+
+
+Commit = Callable[[Callable[[Moment], "Proposal | None"]], Document | None]
+
+
+def digest_of(event: Mapping[str, Any]) -> str:
+    """Return the digest of an event, hexadecimal."""
+    kept = {name: value for name, value in event.items() if name not in ("digest", "pending")}
+    return hashlib.sha256(canonical(kept)).hexdigest()
+
+
+class Journal:
+    """The journal of one store.
+
+    Parameters
+    ----------
+    store : Store
+        Where the events are.
+    step : callable, optional
+        Called with the name of each step of a write; tests stop or kill the writer there.
+    now : callable, optional
+        The clock [Unix seconds].
+    """
+
+    def __init__(
+        self, store: Store, *, step: Step = no_step, now: Callable[[], float] = time.time
+    ) -> None:
+        self.store = store
+        self.step = step
+        self.now = now
+        self._seen = 0
+        self._lock = threading.Lock()
+
+    # reading -----------------------------------------------------------------------------------
+
+    def head(self) -> Head:
+        """Return the last event's head.
+
+        Raises
+        ------
+        StoreUnavailable
+            If the store keeps showing an older state than this process has seen.
+        """
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            head = self._ask_head()
+            if head.seq >= self._seen:
+                self._saw(head.seq)
+                return head
+            if time.monotonic() > deadline:
+                raise StoreUnavailable(
+                    f"the store shows event {head.seq} as its last, but event {self._seen} was "
+                    "seen before: it lags behind or was put back to an older copy; try again later"
+                )
+            time.sleep(0.1)
+
+    def _ask_head(self) -> Head:
+        fields = ("_id", "at", "digest", "open", "pending")
+        rows = self.store.rows(JOURNAL_DATABASE, JOURNAL, fields, sort=[("_id", -1)], limit=1)
+        if not rows:
+            return Head()
+        seq, at, digest, open_from, pending = rows[0]
+        return Head(seq, at, digest, open_from, bool(pending))
+
+    def _saw(self, seq: int) -> None:
+        with self._lock:
+            self._seen = max(self._seen, seq)
+
+    def moment(self, as_of: int | None = None, *, at: int | None = None) -> Moment:
+        """Return the state as of an event, as of a time, or now.
+
+        Parameters
+        ----------
+        as_of : int, optional
+            Number of an event.
+        at : int, optional
+            Time [us, Unix]: the last event at or before it.
+
+        Raises
+        ------
+        BadQuestion
+            If there is no such event yet.
+        """
+        head = self.head()
+        seq, when, provisional = head.seq, head.at, False
+        if as_of is not None:
+            if not 0 <= as_of <= head.seq:
+                raise BadQuestion(
+                    f"as of event {as_of} is asked, but the last event is {head.seq}; "
+                    f"give 0 to {head.seq}, or a time"
+                )
+            seq = as_of
+            when = head.at if seq == head.seq else self._time_of(seq)
+        elif at is not None and at < head.at:
+            query = {"at": {"$lte": at}}
+            rows = self.store.rows(
+                JOURNAL_DATABASE, JOURNAL, ("_id", "at"), query, sort=[("at", -1)], limit=1
+            )
+            seq, when = rows[0] if rows else (0, 0)
+        elif at is not None:
+            provisional = True
+        asked = as_of is not None or at is not None
+        return self._moment(seq, when, asked, provisional, head)
+
+    def _time_of(self, seq: int) -> int:
+        rows = self.store.rows(JOURNAL_DATABASE, JOURNAL, ("at",), {"_id": seq})
+        return int(rows[0][0]) if rows else 0
+
+    def _moment(self, seq: int, at: int, asked: bool, provisional: bool, head: Head) -> Moment:
+        if head.settled:
+            return Moment(seq, at, asked, provisional, head)
+        query = {"_id": {"$gte": head.open, "$lte": seq}, "pending": True}
+        pending = self.store.find(JOURNAL_DATABASE, JOURNAL, query, sort=[("_id", 1)])
+        return _with_pending(Moment(seq, at, asked, provisional, head), pending)
+
+    def find(
+        self,
+        moment: Moment,
+        database: str,
+        collection: str,
+        query: Query,
+        *,
+        detector: str | None = None,
+        sort: Sort = (),
+        limit: int = 0,
+        both_forms: bool = False,
+    ) -> Iterator[Document]:
+        """Yield the documents that are visible at a moment.
+
+        Parameters
+        ----------
+        moment : Moment
+            As of when.
+        database, collection, query, sort, limit
+            As `Store.find` has them.
+        detector : str, optional
+            Equality on `detector`, in the form that the moment asks for.
+        both_forms : bool, optional
+            Look also at what was retired since; always done for a past moment.
+
+        Notes
+        -----
+        Of a moment that is the head's, retired documents are not looked at, so a document that
+        is retired between the head and this query is missed; `overtaken` tells.
+        """
+        place = (database, collection)
+        wanted = dict(query)
+        if detector is not None:
+            forms = [detector, RETIRED + detector]
+            wanted["detector"] = {"$in": forms} if moment.past or both_forms else detector
+        gone, added = moment.gone.get(place, {}), moment.added.get(place, {})
+        found = self.store.find(
+            database,
+            collection,
+            _visible(wanted, moment),
+            sort=sort,
+            limit=limit + len(gone) if limit else 0,
+        )
+        if not gone and not added:
+            return found
+        merged = {document["_id"]: document for document in found}
+        merged |= {id_: document for id_, document in added.items() if matches(wanted, document)}
+        kept = [document for id_, document in merged.items() if id_ not in gone]
+        return iter(sort_documents(kept, sort)[: limit or None])
+
+    def overtaken(self, moment: Moment, places: Iterable[Place]) -> bool:
+        """Return whether something was retired in these places since the moment was made.
+
+        What was read of them then may lack a document; read again, in both forms.
+        """
+        head = self.head()
+        if moment.past or head.seq == moment.head.seq:
+            return False
+        touched = set(places)
+        return any(
+            (e["database"], e["collection"]) in touched and "set" in e
+            for event in self.events(after=moment.seq, upto=head.seq)
+            for e in event["versions"]
+        )
+
+    def events(self, *, after: int = 0, upto: int | None = None) -> Iterator[Document]:
+        """Yield events, oldest first, from the one after `after` up to `upto`."""
+        numbers = {"$gt": after} if upto is None else {"$gt": after, "$lte": upto}
+        return self.store.find(JOURNAL_DATABASE, JOURNAL, {"_id": numbers}, sort=[("_id", 1)])
+
+    def event(self, seq: int) -> Document | None:
+        """Return one event."""
+        return next(self.store.find(JOURNAL_DATABASE, JOURNAL, {"_id": seq}), None)
+
+    def events_naming(self, version_id: str) -> list[Document]:
+        """Return the events that name a version, oldest first."""
+        query = {"versions.id": version_id}
+        return list(self.store.find(JOURNAL_DATABASE, JOURNAL, query, sort=[("_id", 1)]))
+
+    # writing -----------------------------------------------------------------------------------
+
+    def commit(self, propose: Callable[[Moment], Proposal | None]) -> Document | None:
+        """Commit what `propose` makes of the present state, exactly once.
+
+        Parameters
+        ----------
+        propose : callable
+            From a moment to a `Proposal`, or None if there is nothing to do. It is called again
+            if another writer's event touched what the proposal rests on.
+
+        Returns
+        -------
+        event : dict or None
+            What was committed; complete, or to be completed by whoever comes next.
+
+        Raises
+        ------
+        WrongClock
+            If this machine's clock and the store's differ by more than 5 s.
+        OutcomeUnknown
+            If the store went away and nobody can say whether the event is in.
+        """
+        moment = self.moment()
+        proposal = propose(moment)
+        nonce = secrets.token_hex(8)
+        losses = 0
+        done: set[int] = set()
+        while proposal is not None:
+            self._complete_others(moment, proposal, done)
+            began = time.monotonic()
+            event = self._event(proposal, moment, nonce)
+            later = self._insert(event)
+            if not later:
+                self._saw(event["_id"])
+                self._finish(event)
+                return event
+            moment = _followed(moment, later)
+            self._saw(moment.seq)
+            if any(proposal.is_stale_after(event) for event in later):
+                proposal = propose(moment)
+            # Of many writers one wins at a time: the others step back for some attempts' time.
+            losses += 1
+            time.sleep(random.random() * min(losses, 4) * (time.monotonic() - began))
+        return None
+
+    def rehearse(self, propose: Callable[[Moment], Proposal | None]) -> Document | None:
+        """Return the event that `commit` would write now, without writing it."""
+        moment = self.moment()
+        proposal = propose(moment)
+        return None if proposal is None else self._event(proposal, moment, "")
+
+    def _event(self, proposal: Proposal, moment: Moment, nonce: str) -> Document:
+        seq = moment.seq + 1
+        at = max(self._checked_now(moment.head), moment.head.at + 1)
+        lowest = min((e["_id"] for e in moment.pending if e.get("pending")), default=seq)
+        event: Document = {
+            "_id": seq,
+            "at": at,
+            "nonce": nonce,
+            "actor": login(),
+            "host": socket.gethostname(),
+            "action": proposal.action,
+            "reason": proposal.reason,
+            "previous": moment.head.digest,
+            "open": lowest,
+            "versions": [dict(made) for made in proposal.build(seq, at)],
+        }
+        event["digest"] = digest_of(event)
+        if not self.store.transactional:
+            event["pending"] = True
+        if (size := len(canonical(event))) > MAX_EVENT_BYTES:
+            raise BadDocument(
+                f"one event of {size / 1e6:.1f} MB is too large (at most "
+                f"{MAX_EVENT_BYTES / 1e6:.0f} MB); write fewer constants at once"
+            )
+        return event
+
+    def _checked_now(self, head: Head) -> int:
+        now = self.now()
+        clock = self.store.clock()
+        if clock is not None and abs(now - clock) > CLOCK_SECONDS:
+            raise WrongClock(
+                f"this machine's clock is {now - clock:+.0f} s off the store's; at most "
+                f"{CLOCK_SECONDS} s is allowed: set the clock (chrony, ntp), then write"
+            )
+        if head.at / 1e6 - now > CLOCK_SECONDS:
+            raise WrongClock(
+                f"this machine's clock is {head.at / 1e6 - now:.0f} s behind the last event; at "
+                f"most {CLOCK_SECONDS} s is allowed: set the clock (chrony, ntp), then write"
+            )
+        return int(now * 1e6)
+
+    def _insert(self, event: Document) -> list[Document]:
+        """Insert an event, and on a transactional store all that it does.
+
+        Returns
+        -------
+        later : list of dict
+            Empty if the event is in; else the events that others inserted first.
+        """
+        self.step("before event")
+        try:
+            with self.store.transaction():
+                self.store.insert(JOURNAL_DATABASE, JOURNAL, [event])
+                self.step("in event")
+                if self.store.transactional:
+                    self._apply(event)
+                    self.step("applied")
+        except Duplicate:
+            return self._winners_over(event)
+        except StoreUnavailable as error:
+            return self._insert_again(event, error)
+        return []
+
+    def _winners_over(self, event: Document) -> list[Document]:
+        """Return the events from an event's number on; none if that one is its own."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            later = list(self.events(after=event["_id"] - 1))
+            if later:
+                return [] if later[0]["nonce"] == event["nonce"] else later
+            # Taken, but a majority does not have it yet.
+            time.sleep(0.05)
+        raise StoreUnavailable(
+            f"event {event['_id']} is taken, but the store does not show it; try again later"
+        )
+
+    def _insert_again(self, event: Document, error: StoreUnavailable) -> list[Document]:
+        """After an unclear outcome: the same event once more, which at most one can win."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            time.sleep(0.2)
+            try:
+                if self.store.transactional:
+                    with self.store.transaction():
+                        self.store.insert(JOURNAL_DATABASE, JOURNAL, [event])
+                        self._apply(event)
+                else:
+                    self.store.insert(JOURNAL_DATABASE, JOURNAL, [event])
+            except Duplicate:
+                return self._winners_over(event)
+            except StoreUnavailable as again:
+                error = again
+                continue
+            return []
+        raise OutcomeUnknown(
+            f"{error} - whether event {event['_id']} was written is unknown; repeat the command: "
+            "an add that happened is not added twice"
+        ) from error
+
+    def _finish(self, event: Document) -> None:
+        """Complete one's own event; it is committed already, so a failure here is no failure."""
+        self.step("after event")
+        if self.store.transactional:
+            self._sweep_bytes(event)
+            return
+        try:
+            self.complete(event)
+        except StoreUnavailable as error:
+            logger.warning("event %d is in, others will complete it: %s", event["_id"], error)
+
+    def complete(self, event: Mapping[str, Any]) -> bool:
+        """Do what an event says, if it is not done yet; anyone may, any number of times.
+
+        Returns
+        -------
+        done : bool
+            False if bytes that it sweeps are kept by a writer at work: later, then.
+        """
+        self._apply(event)
+        if not self._sweep_bytes(event):
+            return False
+        self.step("before done")
+        seq = {"_id": event["_id"]}
+        self.store.update(JOURNAL_DATABASE, JOURNAL, seq, unset=["pending"])
+        self.step("done")
+        return True
+
+    def _complete_others(self, moment: Moment, proposal: Proposal, done: set[int]) -> None:
+        """Complete pending events whose documents will leave, and those of writers that died."""
+        for event in moment.pending:
+            if event["_id"] in done or not event.get("pending"):
+                continue
+            old = self.now() - event["at"] / 1e6 > PENDING_SECONDS
+            touched = any(made["id"] in proposal.ids for made in event["versions"])
+            if old or touched:
+                done.add(event["_id"])
+                if self._is_pending(event["_id"]):
+                    self.complete(event)
+
+    def _is_pending(self, seq: int) -> bool:
+        rows = self.store.rows(JOURNAL_DATABASE, JOURNAL, ("pending",), {"_id": seq})
+        return bool(rows and rows[0][0])
+
+    def _apply(self, event: Mapping[str, Any]) -> None:
+        """Bring the documents into the state that an event says."""
+        entries: list[Document] = event["versions"]
+        added = [e for e in entries if "document" in e]
+        for (database, collection), group in _grouped(added, _place).items():
+            documents = [e["document"] for e in group]
+            self.store.insert(database, collection, documents, ignore_duplicates=True)
+            if event["action"] == "adopt":
+                for document in documents:
+                    query = {"_id": document["_id"], "seq": {"$exists": False}}
+                    self.store.update(database, collection, query, set=_without_id(document))
+            self.step("after documents")
+        leaving = [e for e in entries if "set" in e]
+        for group in _grouped(leaving, lambda e: canonical([*_place(e), e["set"]])).values():
+            query = {"_id": {"$in": [e["id"] for e in group]}, "out": {"$exists": False}}
+            # Guarded by `out`: a document leaves once, however late its writer comes.
+            self.store.update(
+                *_place(group[0]), query, set=group[0]["set"], unset=group[0].get("unset", [])
+            )
+            self.step("after retiring")
+        self.store.insert(
+            JOURNAL_DATABASE, INVENTORY, list(_payloads_of(added)), ignore_duplicates=True
+        )
+
+    def _sweep_bytes(self, event: Mapping[str, Any]) -> bool:
+        if event["action"] != "sweep":
+            return True
+        self.step("before removal")
+        with self.store.sweeping() as free:
+            if free:
+                for database, group in _grouped(event["versions"], lambda e: e["database"]).items():
+                    self.store.remove(database, [e["id"] for e in group])
+        return free
+
+    # the chain ---------------------------------------------------------------------------------
+
+    def verify(self) -> int:
+        """Walk the chain from the first event to the last.
+
+        Returns
+        -------
+        n_events : int
+            How many there are.
+
+        Raises
+        ------
+        Corrupt
+            Naming the first event that is missing, changed or out of place.
+        """
+        seq, previous, at = 0, "", 0
+        for event in self.events():
+            if event["_id"] != seq + 1:
+                raise Corrupt(f"event {seq + 1} of the journal is missing")
+            seq += 1
+            if digest_of(event) != event.get("digest"):
+                raise Corrupt(f"event {seq} of the journal was changed after it was written")
+            if event["previous"] != previous or event["at"] <= at:
+                raise Corrupt(f"event {seq} of the journal does not follow the one before it")
+            previous, at = event["digest"], event["at"]
+        return seq
+
+
+def _with_pending(moment: Moment, pending: Iterable[Document]) -> Moment:
+    events = tuple(pending)
+    added: dict[Place, dict[str, Document]] = {}
+    gone: dict[Place, dict[str, int]] = {}
+    for event in events:
+        for made in event["versions"]:
+            if "document" in made:
+                added.setdefault(_place(made), {})[made["id"]] = made["document"]
+            elif "set" in made:
+                gone.setdefault(_place(made), {})[made["id"]] = event["_id"]
+    return Moment(
+        moment.seq,
+        moment.at,
+        moment.asked,
+        moment.provisional,
+        moment.head,
+        events,
+        added,
+        gone,
+    )
+
+
+def _followed(moment: Moment, later: Sequence[Document]) -> Moment:
+    """Return the moment after some more events, complete or not: all are taken from themselves."""
+    last = later[-1]
+    head = Head(last["_id"], last["at"], last["digest"], last["open"], bool(last.get("pending")))
+    followed = Moment(head.seq, head.at, False, False, head)
+    return _with_pending(followed, (*moment.pending, *later))
+
+
+def _visible(query: Mapping[str, Any], moment: Moment) -> Document:
+    """Add to a query: visible at a moment."""
+    foreign: Document = {"seq": {"$exists": False}}
+    if moment.asked:
+        # A document of another program is as old as the second in its `_id`.
+        second = -(-moment.at // 1_000_000)
+        foreign["_id"] = {"$lt": f"{second:08x}{'0' * 16}"}
+    there = {"$or": [{"seq": {"$lte": moment.seq}}, foreign]}
+    still = {"$or": [{"out": {"$exists": False}}, {"out": {"$gt": moment.seq}}]}
+    return {**query, "$and": [there, still, *query.get("$and", [])]}
+
+
+def _place(made: Mapping[str, Any]) -> Place:
+    return made["database"], made["collection"]
+
+
+def _grouped(
+    entries: Iterable[Document], key: Callable[[Document], Any]
+) -> dict[Any, list[Document]]:
+    groups: dict[Any, list[Document]] = {}
+    for made in entries:
+        groups.setdefault(key(made), []).append(made)
+    return groups
+
+
+def _without_id(document: Mapping[str, Any]) -> Document:
+    return {name: value for name, value in document.items() if name != "_id"}
+
+
+def payload_key(database: str, sha256: str) -> str:
+    """Return where the inventory says which bytes of a database have a digest."""
+    return f"{database}/{sha256}"
+
+
+def _payloads_of(added: Iterable[Document]) -> Iterator[Document]:
+    """Yield inventory entries: bytes that an event names may be shared from then on."""
+    for made in added:
+        document = made["document"]
+        if document.get("sha256") and document.get("id_data"):
+            key = payload_key(made["database"], document["sha256"])
+            yield {"_id": key, "id_data": document["id_data"]}

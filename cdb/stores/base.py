@@ -1,0 +1,339 @@
+"""The contract of a store: documents and bytes, by name.
+
+A store knows nothing of detectors, runs or arrays. All meaning lives above it, so a new store is
+finished when `tests/stores/test_contract.py` passes over it.
+"""
+
+import secrets
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Self
+
+from cdb.errors import BadQuery
+from cdb.stores.layout import COLUMNS, Index, indexes_of
+from cdb.stores.query import Document, Query, Sort, check_document, check_query
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Blob:
+    """The record of some stored bytes.
+
+    Attributes
+    ----------
+    id : str
+        Hexadecimal, 24 digits; `id_data` in documents.
+    nbytes : int
+        Length [bytes].
+    sha256 : str or None
+        Digest; None where another program wrote the bytes.
+    head : int or None
+        The head of the journal that the writer saw; None where another program wrote the bytes.
+    at : float
+        Time of the upload [Unix seconds].
+    """
+
+    id: str
+    nbytes: int
+    sha256: str | None
+    head: int | None
+    at: float
+
+
+def new_id(microseconds: int | None = None) -> str:
+    """Return a new identifier in the form of a MongoDB ObjectId, 24 hexadecimal digits.
+
+    The first 4 bytes are the second, as MongoDB's own programs expect, the next 3 the
+    microsecond within it, so that identifiers sort by their time; the last 5 are random.
+
+    Parameters
+    ----------
+    microseconds : int, optional
+        Unix time [us]; now if absent.
+
+    Examples
+    --------
+    >>> new_id(1_633_075_200_000_007)[:14]
+    '61571780000007'
+    """
+    if microseconds is None:
+        microseconds = time.time_ns() // 1000
+    second, fraction = divmod(microseconds, 1_000_000)
+    return f"{second & 0xFFFFFFFF:08x}{fraction:06x}{secrets.token_hex(5)}"
+
+
+class Store(ABC):
+    """Documents and bytes, by database and name.
+
+    A document is a dict of JSON-like values (see `cdb.stores.query.check_document`) with an
+    ``_id``: a number, or a text (24 hexadecimal digits where MongoDB keeps an ObjectId).
+
+    Attributes
+    ----------
+    url : str
+        Where the store is; `cdb.stores.open_store` opens it again, if `shared`.
+    shared : bool
+        Whether another process can open the same store.
+    transactional : bool
+        Whether what happens inside `transaction` is seen as a whole or not at all.
+    """
+
+    url: str
+    shared: bool = True
+    transactional: bool = False
+
+    # documents ---------------------------------------------------------------------------------
+
+    def find(
+        self,
+        database: str,
+        collection: str,
+        query: Query | None = None,
+        *,
+        sort: Sort = (),
+        limit: int = 0,
+    ) -> Iterator[Document]:
+        """Yield the documents that a query asks for; unknown names hold nothing.
+
+        Parameters
+        ----------
+        database, collection : str
+            Where to look.
+        query : mapping, optional
+            See `cdb.stores.query`; all documents without it.
+        sort : sequence of (field, 1 or -1), optional
+            As MongoDB sorts: a missing field comes first.
+        limit : int, optional
+            At most so many; 0 for all.
+
+        Raises
+        ------
+        BadQuery
+            If the query is not in the common subset.
+        StoreUnavailable
+            If the store does not answer.
+        """
+        query = query or {}
+        check_query(query)
+        if limit < 0:
+            raise BadQuery(f"limit is {limit}; it must be 0 (for all) or more")
+        return self._find(database, collection, query, sort, limit)
+
+    def rows(
+        self,
+        database: str,
+        collection: str,
+        fields: Sequence[str],
+        query: Query | None = None,
+        *,
+        sort: Sort = (),
+        limit: int = 0,
+    ) -> list[tuple[Any, ...]]:
+        """Return the named fields of the documents that a query asks for, None where missing."""
+        query = query or {}
+        check_query(query)
+        return self._rows(database, collection, fields, query, sort, limit)
+
+    def insert(
+        self,
+        database: str,
+        collection: str,
+        documents: Sequence[Mapping[str, Any]],
+        *,
+        ignore_duplicates: bool = False,
+    ) -> None:
+        """Add documents; durable when this returns.
+
+        Raises
+        ------
+        BadDocument
+            If one cannot be held; then none is added.
+        Duplicate
+            If an ``_id`` is taken (`ignore_duplicates`: that document is passed over).
+        OutcomeUnknown
+            If the store's answer was lost.
+        """
+        for document in documents:
+            check_document(document, COLUMNS)
+        if documents:
+            self._insert(database, collection, documents, ignore_duplicates)
+
+    def update(
+        self,
+        database: str,
+        collection: str,
+        query: Query,
+        *,
+        set: Mapping[str, Any] | None = None,  # noqa: A002 - MongoDB's word
+        unset: Sequence[str] = (),
+    ) -> int:
+        """Set and remove fields of all documents that a query asks for; return how many."""
+        check_query(query)
+        check_document({"_id": 0, **(set or {})}, COLUMNS)
+        return self._update(database, collection, query, set or {}, unset)
+
+    @abstractmethod
+    def _find(
+        self, database: str, collection: str, query: Query, sort: Sort, limit: int
+    ) -> Iterator[Document]: ...
+
+    def _rows(
+        self,
+        database: str,
+        collection: str,
+        fields: Sequence[str],
+        query: Query,
+        sort: Sort,
+        limit: int,
+    ) -> list[tuple[Any, ...]]:
+        found = self._find(database, collection, query, sort, limit)
+        return [tuple(document.get(name) for name in fields) for document in found]
+
+    @abstractmethod
+    def _insert(
+        self,
+        database: str,
+        collection: str,
+        documents: Sequence[Mapping[str, Any]],
+        ignore_duplicates: bool,
+    ) -> None: ...
+
+    @abstractmethod
+    def _update(
+        self,
+        database: str,
+        collection: str,
+        query: Query,
+        set: Mapping[str, Any],  # noqa: A002
+        unset: Sequence[str],
+    ) -> int: ...
+
+    @abstractmethod
+    def distinct(
+        self, database: str, collection: str, field: str, query: Query | None = None
+    ) -> list[Any]:
+        """Return the values of a field, sorted, each once."""
+
+    @abstractmethod
+    def count(self, database: str, collection: str) -> int:
+        """Return the number of documents in a collection."""
+
+    @abstractmethod
+    def databases(self) -> list[str]:
+        """Return the names of all databases, sorted."""
+
+    @abstractmethod
+    def collections(self, database: str) -> list[str]:
+        """Return the names of a database's collections of documents, sorted."""
+
+    def prepare(self, database: str, collection: str) -> None:
+        """Make the indexes that a new collection wants, and those of its bytes."""
+        for name in (collection, "fs.files", "fs.chunks"):
+            self._make_indexes(database, name, indexes_of(database, name))
+
+    def _make_indexes(  # noqa: B027 - a store whose indexes are fixed has nothing to do
+        self, database: str, collection: str, indexes: Sequence[Index]
+    ) -> None:
+        """Make indexes."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Do what is inside as a whole or not at all, where the store is `transactional`."""
+        return nullcontext()
+
+    # bytes -------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def write(
+        self,
+        database: str,
+        data: bytes | memoryview,
+        *,
+        sha256: str,
+        head: int,
+        progress: Progress | None = None,
+    ) -> str:
+        """Store bytes under a new id of their own, durably, with the head that the writer saw.
+
+        Parameters
+        ----------
+        database : str
+            Whose bytes they are.
+        data : bytes or memoryview
+            The payload.
+        sha256 : str
+            Its digest, hexadecimal.
+        head : int
+            The head of the journal before the upload.
+        progress : callable, optional
+            Called with the number of bytes written since the last call.
+
+        Returns
+        -------
+        id : str
+            24 hexadecimal digits.
+
+        Raises
+        ------
+        StoreFull
+            If there is no space; nothing is left behind.
+        """
+
+    @abstractmethod
+    def read(
+        self, database: str, blob_id: str, progress: Progress | None = None
+    ) -> bytes | memoryview:
+        """Return stored bytes, unverified.
+
+        Raises
+        ------
+        NotFound
+            If there are none.
+        """
+
+    @abstractmethod
+    def blob(self, database: str, blob_id: str) -> Blob | None:
+        """Return the record of stored bytes, None if there is none or its bytes are gone."""
+
+    @abstractmethod
+    def blobs(self, database: str) -> Iterator[Blob]:
+        """Yield the records of all bytes stored in a database."""
+
+    @abstractmethod
+    def remove(self, database: str, blob_ids: Sequence[str]) -> None:
+        """Remove bytes and their records. Only what a ``sweep`` event names may be removed."""
+
+    def sweeping(self) -> AbstractContextManager[bool]:
+        """Keep writers of bytes out; gives False, at once, where one is at work."""
+        return nullcontext(True)
+
+    def litter(self, older_than: float) -> list[str]:
+        """Return what killed writers left outside the records, older than so many seconds."""
+        return []
+
+    def remove_litter(self, names: Sequence[str]) -> None:  # noqa: B027 - most leave none
+        """Remove what `litter` named; call it inside `sweeping`."""
+
+    # the store itself --------------------------------------------------------------------------
+
+    def clock(self) -> float | None:
+        """Return the store's own time [Unix seconds], None if it has no clock of its own."""
+        return None
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Return one line that says what and where the store is."""
+
+    def close(self) -> None:  # noqa: B027 - a store may hold nothing
+        """Let go of files and connections."""
+
+    def __enter__(self) -> Self:
+        """Use as a context: closed at its end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()

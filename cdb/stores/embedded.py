@@ -1,0 +1,701 @@
+"""A store in one folder, no server: SQLite for documents, one file per payload.
+
+::
+
+    folder/documents.sqlite          documents and the records of payloads (WAL mode)
+    folder/payloads/ab/abcd...       one file per payload, named by its sha256
+    folder/payloads/.writers         the lock that writers of payloads share
+
+A payload is written beside its place, synced and moved there; files are never rewritten, so a
+reader may keep one mapped for as long as it likes.
+"""
+
+import errno
+import fcntl
+import json
+import mmap
+import os
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cdb.errors import (
+    Corrupt,
+    Duplicate,
+    NotFound,
+    StoreFull,
+    StoreRefused,
+    StoreUnavailable,
+)
+from cdb.stores.base import Blob, Progress, Store, new_id
+from cdb.stores.layout import (
+    COLUMNS,
+    CONSTANT_INDEXES,
+    JOURNAL_INDEXES,
+    REGISTER_INDEXES,
+)
+from cdb.stores.query import Document, Query, Sort, check_query, kind, matches, sort_documents
+
+VERSION = 1
+BUSY_SECONDS = 60
+BLOCK = 8 * 2**20
+# Reading a small file is quicker than mapping it.
+MAPPED_FROM = 2**20
+
+_ORDERINGS = {"$lt": "<", "$lte": "<=", "$gt": ">", "$gte": ">="}
+
+
+class EmbeddedStore(Store):
+    """Documents and bytes in a folder.
+
+    Parameters
+    ----------
+    folder : Path or str
+        Made when something is first written.
+
+    Raises
+    ------
+    StoreRefused
+        If the folder cannot be read, or was made by a newer version.
+    """
+
+    transactional = True
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder).expanduser().absolute()
+        self.url = self.folder.as_uri()
+        self.path = self.folder / "documents.sqlite"
+        self._local = threading.local()
+        self._places: dict[tuple[str, str], int] = {}
+        if self.folder.exists() and not self.folder.is_dir():
+            raise StoreRefused(f"{self.folder} is not a folder; give one that is, or a new name")
+
+    # connections -------------------------------------------------------------------------------
+
+    def _connection(self) -> sqlite3.Connection | None:
+        """Return this thread's connection, None while the store holds nothing."""
+        # A connection must not cross a fork: the child would share the parent's locks.
+        if getattr(self._local, "pid", None) == os.getpid():
+            connection: sqlite3.Connection = self._local.connection
+            return connection
+        return self._connect() if self.path.exists() else None
+
+    def _connect(self) -> sqlite3.Connection:
+        with _translated(self.folder):
+            connection = sqlite3.connect(
+                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            connection.execute("PRAGMA query_only = ON" if not _writable(self.path) else "SELECT 1")
+            connection.execute("PRAGMA mmap_size = 268435456")
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version > VERSION:
+                raise StoreRefused(
+                    f"{self.folder} was made by a newer cdb (layout {version}, this one knows "
+                    f"{VERSION}); install that version"
+                )
+            if version < VERSION:
+                _make_tables(connection)
+        self._local.connection, self._local.depth = connection, 0
+        self._local.sweeping = False
+        self._local.pid = os.getpid()
+        return connection
+
+    def _writing(self) -> sqlite3.Connection:
+        connection = self._connection()
+        if connection is None:
+            with _translated(self.folder):
+                self.payloads.mkdir(parents=True, exist_ok=True)
+            connection = self._connect()
+        return connection
+
+    @property
+    def payloads(self) -> Path:
+        """The folder of the payloads."""
+        return self.folder / "payloads"
+
+    def _place(self, database: str, collection: str, *, make: bool = False) -> int | None:
+        place = self._places.get((database, collection))
+        if place is not None:
+            return place
+        connection = self._writing() if make else self._connection()
+        if connection is None:
+            return None
+        with _translated(self.folder):
+            if make:
+                connection.execute(
+                    "INSERT OR IGNORE INTO places (database, collection) VALUES (?, ?)",
+                    (database, collection),
+                )
+            row = connection.execute(
+                "SELECT id FROM places WHERE database = ? AND collection = ?",
+                (database, collection),
+            ).fetchone()
+        if row is None:
+            return None
+        # A place made inside a transaction that fails is unknown again.
+        if not self._local.depth:
+            self._places[database, collection] = row[0]
+        return int(row[0])
+
+    # documents ---------------------------------------------------------------------------------
+
+    def _find(
+        self, database: str, collection: str, query: Query, sort: Sort, limit: int
+    ) -> Iterator[Document]:
+        place = self._place(database, collection)
+        connection = self._connection()
+        if place is None or connection is None:
+            return
+        where, values, exact = _where(query)
+        order, sorted_here = _order(sort)
+        sql = f"SELECT body FROM documents WHERE place = ? AND {where}{order}"
+        if limit and exact and sorted_here:
+            sql += f" LIMIT {limit}"
+        with _translated(self.folder):
+            cursor = connection.execute(sql, (place, *values))
+        documents = _decoded(cursor, self.folder)
+        if not exact:
+            documents = (document for document in documents if matches(query, document))
+        if not sorted_here:
+            documents = iter(sort_documents(documents, sort))
+        for number, document in enumerate(documents, 1):
+            yield document
+            if number == limit:
+                return
+
+    def _rows(
+        self,
+        database: str,
+        collection: str,
+        fields: Sequence[str],
+        query: Query,
+        sort: Sort,
+        limit: int,
+    ) -> list[tuple[Any, ...]]:
+        place = self._place(database, collection)
+        connection = self._connection()
+        if place is None or connection is None:
+            return []
+        where, values, exact = _where(query)
+        order, sorted_here = _order(sort)
+        if not (exact and sorted_here and {*fields} <= {"_id", *COLUMNS}):
+            return super()._rows(database, collection, fields, query, sort, limit)
+        columns = ", ".join("id" if name == "_id" else f'"{name}"' for name in fields)
+        sql = f"SELECT {columns} FROM documents WHERE place = ? AND {where}{order}"
+        with _translated(self.folder):
+            rows = connection.execute(f"{sql} LIMIT {limit or -1}", (place, *values)).fetchall()
+        if "pending" in fields:
+            return [tuple(_from_column(value) for value in row) for row in rows]
+        return rows
+
+    def _insert(
+        self,
+        database: str,
+        collection: str,
+        documents: Sequence[Mapping[str, Any]],
+        ignore_duplicates: bool,
+    ) -> None:
+        with self.transaction(), _translated(self.folder):
+            connection = self._writing()
+            place = self._place(database, collection, make=True)
+            clause = "OR IGNORE " if ignore_duplicates else ""
+            marks = ", ".join("?" * (len(COLUMNS) + 3))
+            sql = f"INSERT {clause}INTO documents (place, id, body, {_COLUMNS}) VALUES ({marks})"
+            for document in documents:
+                columns = [_to_column(document.get(name)) for name in COLUMNS]
+                row = (place, document["_id"], _body(document), *columns)
+                try:
+                    added = connection.execute(sql, row)
+                except sqlite3.IntegrityError:
+                    name = f"{database}/{collection}/{document['_id']}"
+                    raise Duplicate(f"{name} is there already") from None
+                if added.rowcount:
+                    _add_parts(connection, added.lastrowid, document)
+
+    def _update(
+        self,
+        database: str,
+        collection: str,
+        query: Query,
+        set: Mapping[str, Any],  # noqa: A002
+        unset: Sequence[str],
+    ) -> int:
+        if self._place(database, collection) is None:
+            return 0
+        with self.transaction(), _translated(self.folder):
+            connection = self._writing()
+            found = list(self._find(database, collection, query, (), 0))
+            assigned = ", ".join(f'"{name}" = ?' for name in COLUMNS)
+            sql = f"UPDATE documents SET body = ?, {assigned} WHERE place = ? AND id = ?"
+            place = self._place(database, collection)
+            for document in found:
+                document.update(set)
+                for name in unset:
+                    document.pop(name, None)
+                columns = [_to_column(document.get(name)) for name in COLUMNS]
+                connection.execute(sql, (_body(document), *columns, place, document["_id"]))
+            return len(found)
+
+    def distinct(
+        self, database: str, collection: str, field: str, query: Query | None = None
+    ) -> list[Any]:
+        """See `Store.distinct`."""
+        query = query or {}
+        check_query(query)
+        place = self._place(database, collection)
+        where, values, exact = _where(query)
+        connection = self._connection()
+        if place is None or connection is None:
+            return []
+        if not exact or field not in COLUMNS:
+            return sorted({row[0] for row in self.rows(database, collection, [field], query)
+                           if row[0] is not None})  # fmt: skip
+        # One step of the index per value, instead of one per document.
+        result: list[Any] = []
+        smallest = f'SELECT MIN("{field}") FROM documents WHERE place = ? AND {where} AND "{field}"'
+        with _translated(self.folder):
+            found = connection.execute(f"{smallest} IS NOT NULL", (place, *values)).fetchone()[0]
+            while found is not None:
+                result.append(_from_column(found))
+                found = connection.execute(f"{smallest} > ?", (place, *values, found)).fetchone()[0]
+        return result
+
+    def count(self, database: str, collection: str) -> int:
+        """See `Store.count`."""
+        place, connection = self._place(database, collection), self._connection()
+        if place is None or connection is None:
+            return 0
+        with _translated(self.folder):
+            sql = "SELECT COUNT(*) FROM documents WHERE place = ?"
+            return int(connection.execute(sql, (place,)).fetchone()[0])
+
+    def databases(self) -> list[str]:
+        """See `Store.databases`."""
+        return self._names(
+            "SELECT DISTINCT database FROM places"
+            " WHERE EXISTS (SELECT 1 FROM documents WHERE place = places.id)"
+            " UNION SELECT DISTINCT database FROM uploads ORDER BY 1"
+        )
+
+    def collections(self, database: str) -> list[str]:
+        """See `Store.collections`."""
+        return self._names(
+            "SELECT collection FROM places WHERE database = ?"
+            " AND EXISTS (SELECT 1 FROM documents WHERE place = places.id) ORDER BY 1",
+            database,
+        )
+
+    def _names(self, sql: str, *values: str) -> list[str]:
+        connection = self._connection()
+        if connection is None:
+            return []
+        with _translated(self.folder):
+            return [row[0] for row in connection.execute(sql, values)]
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """See `Store.transaction`; one inside another is part of it."""
+        connection = self._writing()
+        if self._local.depth:
+            yield
+            return
+        with _translated(self.folder):
+            connection.execute("BEGIN IMMEDIATE")
+        self._local.depth = 1
+        try:
+            yield
+            with _translated(self.folder):
+                connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        finally:
+            self._local.depth = 0
+
+    # bytes -------------------------------------------------------------------------------------
+
+    def write(
+        self,
+        database: str,
+        data: bytes | memoryview,
+        *,
+        sha256: str,
+        head: int,
+        progress: Progress | None = None,
+    ) -> str:
+        """See `Store.write`."""
+        connection = self._writing()
+        nbytes = memoryview(data).nbytes
+        blob = Blob(new_id(), nbytes, sha256, head, time.time())
+        with self._payload_lock(fcntl.LOCK_SH), _translated(self.folder):
+            self._write_file(self._file(sha256), data, progress)
+            # The record needs no sync of its own: the event that names it comes later in the
+            # same log, and a power cut that takes the record takes the event too.
+            connection.execute("PRAGMA synchronous = NORMAL")
+            try:
+                connection.execute(
+                    "INSERT INTO uploads (database, id, sha256, nbytes, head, at)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    (database, blob.id, sha256, nbytes, head, blob.at),
+                )
+            finally:
+                connection.execute("PRAGMA synchronous = FULL")
+        return blob.id
+
+    def _write_file(self, path: Path, data: bytes | memoryview, progress: Progress | None) -> None:
+        """Write a payload beside its place, sync it, move it there; equal bytes stay."""
+        view = memoryview(data).cast("B") if memoryview(data).nbytes else memoryview(b"")
+        if path.exists() and path.stat().st_size == view.nbytes:
+            if progress:
+                progress(view.nbytes)
+            return
+        if not path.parent.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _sync_folder(path.parent.parent)
+        beside = path.parent / f".{uuid.uuid4().hex}.part"
+        try:
+            with beside.open("xb", buffering=0) as file:
+                for start in range(0, view.nbytes, BLOCK):
+                    block = view[start : start + BLOCK]
+                    written = 0
+                    while written < block.nbytes:
+                        written += file.write(block[written:])
+                    if progress:
+                        progress(block.nbytes)
+                os.fsync(file.fileno())
+            beside.chmod(0o444)
+            beside.replace(path)
+            _sync_folder(path.parent)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+
+    def read(
+        self, database: str, blob_id: str, progress: Progress | None = None
+    ) -> bytes | memoryview:
+        """See `Store.read`; large payloads are mapped, read-only."""
+        record = self._record(database, blob_id)
+        if record is None:
+            raise NotFound(f"no bytes {blob_id} in {database}")
+        try:
+            with _translated(self.folder), self._file(record[1]).open("rb", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                if size < MAPPED_FROM:
+                    return file.read()
+                return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except FileNotFoundError:
+            raise NotFound(f"the file of payload {record[1]} is gone: run `cdb fsck`") from None
+
+    def blob(self, database: str, blob_id: str) -> Blob | None:
+        """See `Store.blob`."""
+        record = self._record(database, blob_id)
+        if record is None or not self._file(record[1]).exists():
+            return None
+        return Blob(record[0], record[2], record[1], record[3], record[4])
+
+    def blobs(self, database: str) -> Iterator[Blob]:
+        """See `Store.blobs`."""
+        connection = self._connection()
+        if connection is None:
+            return
+        sql = "SELECT id, sha256, nbytes, head, at FROM uploads WHERE database = ?"
+        with _translated(self.folder):
+            records = connection.execute(sql, (database,)).fetchall()
+        for record in records:
+            yield Blob(record[0], record[2], record[1], record[3], record[4])
+
+    def remove(self, database: str, blob_ids: Sequence[str]) -> None:
+        """See `Store.remove`; call it inside `sweeping`."""
+        connection = self._writing()
+        for blob_id in blob_ids:
+            record = self._record(database, blob_id)
+            if record is None:
+                continue
+            with _translated(self.folder):
+                connection.execute(
+                    "DELETE FROM uploads WHERE database = ? AND id = ?", (database, blob_id)
+                )
+                shared = connection.execute(
+                    "SELECT 1 FROM uploads WHERE sha256 = ? LIMIT 1", (record[1],)
+                ).fetchone()
+                if shared is None:
+                    self._file(record[1]).unlink(missing_ok=True)
+
+    @contextmanager
+    def sweeping(self) -> Iterator[bool]:
+        """See `Store.sweeping`; one inside another is part of it."""
+        self._writing()
+        if self._local.sweeping:
+            yield True
+            return
+        try:
+            with self._payload_lock(fcntl.LOCK_EX | fcntl.LOCK_NB):
+                self._local.sweeping = True
+                yield True
+        except BlockingIOError:
+            yield False
+        finally:
+            self._local.sweeping = False
+
+    def litter(self, older_than: float) -> list[str]:
+        """See `Store.litter`: halves of files, and files that no record names."""
+        connection = self._connection()
+        if connection is None:
+            return []
+        with _translated(self.folder):
+            known = {row[0] for row in connection.execute("SELECT DISTINCT sha256 FROM uploads")}
+        found = []
+        for path in sorted(self.payloads.glob("*/*")):
+            age = _age(path)
+            if path.name not in known and age is not None and age >= older_than:
+                found.append(str(path.relative_to(self.payloads)))
+        return found
+
+    def remove_litter(self, names: Sequence[str]) -> None:
+        """See `Store.remove_litter`."""
+        for name in names:
+            (self.payloads / name).unlink(missing_ok=True)
+
+    def _record(self, database: str, blob_id: str) -> tuple[str, str, int, int, float] | None:
+        connection = self._connection()
+        if connection is None:
+            return None
+        sql = "SELECT id, sha256, nbytes, head, at FROM uploads WHERE database = ? AND id = ?"
+        with _translated(self.folder):
+            record: tuple[str, str, int, int, float] | None = connection.execute(
+                sql, (database, blob_id)
+            ).fetchone()
+        return record
+
+    def _file(self, sha256: str) -> Path:
+        return self.payloads / sha256[:2] / sha256
+
+    @contextmanager
+    def _payload_lock(self, how: int) -> Iterator[None]:
+        with _translated(self.folder):
+            descriptor = os.open(self.payloads / ".writers", os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(descriptor, how)
+            yield
+        finally:
+            # Closing lets go of the lock; a killed process does the same.
+            os.close(descriptor)
+
+    # the store itself --------------------------------------------------------------------------
+
+    def clock(self) -> float | None:
+        """Return the time of the file system, which is another machine's on a network disk."""
+        self._writing()
+        stamp = self.payloads / ".writers"
+        with _translated(self.folder):
+            stamp.touch()
+            return stamp.stat().st_mtime
+
+    def describe(self) -> str:
+        """See `Store.describe`."""
+        state = "" if self.path.exists() else " (empty: made at the first add)"
+        return f"{self.url} (embedded, in the folder {self.folder}){state}"
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        if getattr(self._local, "pid", None) == os.getpid():
+            self._local.connection.close()
+        self._local.pid = None
+
+
+_COLUMNS = ", ".join(f'"{name}"' for name in COLUMNS)
+
+
+def _make_tables(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("BEGIN IMMEDIATE")
+    if connection.execute("PRAGMA user_version").fetchone()[0] < VERSION:
+        for statement in _schema():
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")
+
+
+def _schema() -> Iterator[str]:
+    yield (
+        "CREATE TABLE places (id INTEGER PRIMARY KEY, database TEXT, collection TEXT,"
+        " UNIQUE (database, collection))"
+    )
+    # Columns without a type keep numbers and texts as they are.
+    yield (
+        "CREATE TABLE documents (number INTEGER PRIMARY KEY, place INTEGER NOT NULL,"
+        f" id NOT NULL, body TEXT NOT NULL, {_COLUMNS}, UNIQUE (place, id))"
+    )
+    yield (
+        "CREATE TABLE parts (number INTEGER NOT NULL, name TEXT NOT NULL, value NOT NULL,"
+        " PRIMARY KEY (name, value, number)) WITHOUT ROWID"
+    )
+    yield (
+        "CREATE TABLE uploads (database TEXT NOT NULL, id TEXT NOT NULL, sha256 TEXT NOT NULL,"
+        " nbytes INTEGER NOT NULL, head INTEGER NOT NULL, at REAL NOT NULL,"
+        " PRIMARY KEY (database, id)) WITHOUT ROWID"
+    )
+    yield "CREATE INDEX uploads_by_digest ON uploads (sha256)"
+    for index in (*CONSTANT_INDEXES, *JOURNAL_INDEXES, *REGISTER_INDEXES):
+        if "." in index.fields[0][0]:
+            continue  # table `parts` serves it
+        fields = ", ".join(
+            f"{_column(name)} {'ASC' if direction > 0 else 'DESC'}"
+            for name, direction in index.fields
+        )
+        first = _column(index.fields[0][0])
+        yield (
+            f"CREATE INDEX documents_{index.name} ON documents (place, {fields})"
+            f" WHERE {first} IS NOT NULL"
+        )
+
+
+_PARTS = {index.fields[0][0] for index in JOURNAL_INDEXES if "." in index.fields[0][0]}
+
+
+def _add_parts(
+    connection: sqlite3.Connection, number: int | None, document: Mapping[str, Any]
+) -> None:
+    for name in _PARTS:
+        outer, inner = name.split(".")
+        for member in document.get(outer) or ():
+            if isinstance(member, dict) and kind(member.get(inner)) in (1, 2):
+                connection.execute(
+                    "INSERT OR IGNORE INTO parts VALUES (?, ?, ?)", (number, name, member[inner])
+                )
+
+
+def _column(name: str) -> str:
+    return "id" if name == "_id" else f'"{name}"'
+
+
+def _to_column(value: object) -> object:
+    # Truth values sort after texts on MongoDB, as blobs do in SQLite.
+    return bytes([value]) if isinstance(value, bool) else value
+
+
+def _from_column(value: object) -> object:
+    return value != b"\0" if isinstance(value, bytes) else value
+
+
+def _body(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def _decoded(cursor: sqlite3.Cursor, folder: Path) -> Iterator[Document]:
+    while True:
+        with _translated(folder):
+            bodies = cursor.fetchmany(1000)
+        if not bodies:
+            return
+        for (body,) in bodies:
+            yield json.loads(body)
+
+
+def _order(sort: Sort) -> tuple[str, bool]:
+    """Return the ORDER BY clause, and whether SQLite can do the sort."""
+    if not all(name == "_id" or name in COLUMNS for name, _ in sort):
+        return "", False
+    terms = [f"{_column(name)} {'ASC' if direction > 0 else 'DESC'}" for name, direction in sort]
+    return f" ORDER BY {', '.join(terms)}" if terms else "", True
+
+
+def _where(query: Query) -> tuple[str, list[Any], bool]:
+    """Return a condition that every match fulfils, its values, and whether it is exact."""
+    terms: list[str] = []
+    values: list[Any] = []
+    exact = True
+    for name, condition in query.items():
+        if name in ("$and", "$or"):
+            parts = [_where(part) for part in condition]
+            exact = exact and all(part[2] for part in parts)
+            joined = (" AND " if name == "$and" else " OR ").join(part[0] for part in parts)
+            terms.append(f"({joined})")
+            values += [value for part in parts for value in part[1]]
+        elif name == "_id" or name in COLUMNS:
+            conditions = condition if isinstance(condition, Mapping) else {"=": condition}
+            for operator, value in conditions.items():
+                term, more = _term(_column(name), operator, value)
+                terms.append(term)
+                values += more
+        elif name in _PARTS and kind(condition) in (1, 2):
+            terms.append("number IN (SELECT number FROM parts WHERE name = ? AND value = ?)")
+            values += [name, condition]
+        else:
+            exact = False
+    return " AND ".join(terms) or "1", values, exact
+
+
+def _term(column: str, operator: str, value: Any) -> tuple[str, list[Any]]:
+    """Translate one condition on a column; a column is NULL only where the field is missing."""
+    if operator == "$exists":
+        return f"{column} IS {'NOT ' if value else ''}NULL", []
+    if operator == "$in":
+        terms = [_term(column, "=", member) for member in value]
+        return f"({' OR '.join(t for t, _ in terms) or '0'})", [v for _, vs in terms for v in vs]
+    if operator in ("=", "$ne"):
+        if value is None:
+            return f"{column} IS {'NOT ' if operator == '$ne' else ''}NULL", []
+        if operator == "$ne":
+            return f"{column} IS NOT ?", [_to_column(value)]
+        return f"{column} = ?", [_to_column(value)]
+    # In SQLite numbers come before texts and texts before blobs; an ordering keeps to its kind.
+    term = f"{column} {_ORDERINGS[operator]} ?"
+    if isinstance(value, str):
+        return f"({term} AND {column} {'< x' if operator in ('$gt', '$gte') else '>= '}'')", [value]
+    return (f"({term} AND {column} < '')" if operator in ("$gt", "$gte") else f"({term})"), [value]
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _age(path: Path) -> float | None:
+    """Return how old a file is [s]; None if a writer has just moved it into place."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return None
+
+
+def _writable(path: Path) -> bool:
+    return os.access(path, os.W_OK) if path.exists() else True
+
+
+@contextmanager
+def _translated(folder: Path) -> Iterator[None]:
+    """Say what went wrong with the folder in the words of this package."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        text = str(error)
+        if "full" in text:
+            raise StoreFull(f"no space left in {folder}: free some, then try again") from error
+        if "locked" in text or "busy" in text:
+            raise StoreUnavailable(
+                f"{folder} is locked by another process for over {BUSY_SECONDS} s; "
+                "look for a stopped one (`fuser documents.sqlite`)"
+            ) from error
+        raise StoreRefused(f"cannot use {folder}: {text}; check its rights and disk") from error
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.IntegrityError):
+            raise
+        raise Corrupt(
+            f"{folder}/documents.sqlite is damaged: {error}; restore it from a copy"
+        ) from error
+    except PermissionError as error:
+        raise StoreRefused(f"no permission to use {error.filename or folder}") from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreFull(f"no space left in {folder}: free some, then try again") from error
+        raise

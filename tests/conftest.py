@@ -1,0 +1,113 @@
+"""Fixtures for all tests: the stores, a database on each, a server of MongoDB's protocol."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pymongo
+import pytest
+
+from cdb.database import Database
+from cdb.stores import Store, open_store
+from cdb.stores.memory import MemoryStore
+from tests import mongo_server
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+EPIX = "epix_000001"
+
+
+@pytest.fixture(scope="session")
+def server_can_start() -> None:
+    """Skip, with the reason, where no server that speaks MongoDB's protocol can be had."""
+    try:
+        _, stop = mongo_server.start()
+    except mongo_server.Unavailable as reason:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no MongoDB server for tests: {reason}")
+    stop()
+
+
+@pytest.fixture(scope="session")
+def lent_server() -> str | None:
+    """Address of a server that somebody lends; it must hold nothing of ours, for it is wiped."""
+    url = os.environ.get("CDB_TEST_MONGODB")
+    if url and databases_of_ours(url):
+        pytest.exit(f"CDB_TEST_MONGODB={url} holds databases named cdb*: tests would remove them")
+    return url
+
+
+@pytest.fixture
+def mongo_url(server_can_start: None, lent_server: str | None) -> Iterator[str]:
+    """Address of a server that speaks MongoDB's protocol and holds nothing.
+
+    Each test has a server of its own, which starts in 0.1 s: FerretDB does not survive that
+    databases are dropped while others use them.
+    """
+    url, stop = mongo_server.start()
+    yield url
+    if lent_server:
+        for name in databases_of_ours(url):
+            with pymongo.MongoClient(url) as client:
+                client.drop_database(name)
+    stop()
+
+
+def databases_of_ours(url: str) -> list[str]:
+    """Return the databases that the library makes."""
+    with pymongo.MongoClient(url) as client:
+        return [name for name in client.list_database_names() if name.startswith("cdb")]
+
+
+def mocked_mongo() -> Store:
+    """Return a Mongo store on mongomock."""
+    import mongomock
+    from mongomock.gridfs import enable_gridfs_integration
+
+    from cdb.stores.mongo import MongoStore
+
+    enable_gridfs_integration()
+    client = mongomock.MongoClient()
+    return MongoStore("mongodb://mock/", client=lambda *_, **__: client)
+
+
+KINDS = ["memory", "pending", "embedded", "mock", pytest.param("mongo", marks=pytest.mark.mongo)]
+
+
+@pytest.fixture(params=KINDS)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """Every store; ``pending`` is one in memory that commits in steps, as MongoDB does."""
+    with make_store(request, tmp_path) as store:
+        yield store
+
+
+def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """Return the store that a parameter names."""
+    if request.param == "memory":
+        return MemoryStore()
+    if request.param == "pending":
+        return MemoryStore(transactional=False)
+    if request.param == "embedded":
+        return open_store((tmp_path / "store").as_uri())
+    if request.param == "mock":
+        return mocked_mongo()
+    return open_store(request.getfixturevalue("mongo_url"))
+
+
+@pytest.fixture(params=["embedded", pytest.param("mongo", marks=pytest.mark.mongo)])
+def shared_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """The stores that several processes share."""
+    with make_store(request, tmp_path) as store:
+        yield store
+
+
+@pytest.fixture
+def db(store: Store) -> Database:
+    """A database on every store."""
+    return Database(store)
+
+
+@pytest.fixture
+def memory_db() -> Database:
+    """A database in memory, for rules that no store changes."""
+    return Database(MemoryStore())
