@@ -200,6 +200,7 @@ class Journal:
         self.step = step
         self.now = now
         self._seen = 0
+        self._last: Moment | None = None
         self._lock = threading.Lock()
 
     # reading -----------------------------------------------------------------------------------
@@ -386,8 +387,13 @@ class Journal:
         OutcomeUnknown
             If the store went away and nobody can say whether the event is in.
         """
-        moment = self.moment()
+        # What this process last saw is good enough to propose on: had others written since, the
+        # event's number is taken. Only "nothing to do" has to be said of the present.
+        moment = self._last or self.moment()
         proposal = propose(moment)
+        if proposal is None and self._last is not None:
+            moment = self.moment()
+            proposal = propose(moment)
         nonce = secrets.token_hex(8)
         losses = 0
         done: set[int] = set()
@@ -398,7 +404,7 @@ class Journal:
             later = self._insert(event)
             if not later:
                 self._saw(event["_id"])
-                self._finish(event)
+                self._last = self._after(event, done=self._finish(event))
                 return event
             moment = _followed(moment, later)
             self._saw(moment.seq)
@@ -514,16 +520,23 @@ class Journal:
             "an add that happened is not added twice"
         ) from error
 
-    def _finish(self, event: Document) -> None:
+    def _finish(self, event: Document) -> bool:
         """Complete one's own event; it is committed already, so a failure here is no failure."""
         self.step("after event")
         if self.store.transactional:
-            self._sweep_bytes(event)
-            return
+            return self._sweep_bytes(event)
         try:
-            self.complete(event)
+            return self.complete(event)
         except StoreUnavailable as error:
             logger.warning("event %d is in, others will complete it: %s", event["_id"], error)
+            return False
+
+    def _after(self, event: Document, *, done: bool) -> Moment | None:
+        """Return the moment of an event that nothing is pending at, None if something may be."""
+        if not done or event["open"] < event["_id"]:
+            return None
+        head = Head(event["_id"], event["at"], event["digest"], event["open"])
+        return Moment(head.seq, head.at, False, False, head)
 
     def complete(self, event: Mapping[str, Any]) -> bool:
         """Do what an event says, if it is not done yet; anyone may, any number of times.

@@ -1,5 +1,6 @@
 """Commands between constants and files: add, get."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -66,9 +67,12 @@ def add_command(
     file_type = dtype.lower() if dtype else None
     time = options.given_time(time_stamp, time_sec)
     data = formats.read(file, ctype=fields["ctype"], dtype=file_type, allow_pickle=allow_pickle)
-    with cdb.open(url) as db, output.progress("adding", _length(data)) as progress:
+    nbytes = _length(data)
+    copies = 2 if fields["experiment"] and not fields["dbsuffix"] else 1
+    what = f"adding {output.size(nbytes)}"
+    with cdb.open(url) as db, output.progress(what, nbytes * copies) as progress:
         version = db.add(
-            data, **fields, time=time, dtype=file_type, iofname=str(file), dry_run=dry_run,
+            data, **fields, time=time, dtype=file_type, iofname=_shown(file), dry_run=dry_run,
             progress=progress,
         )  # fmt: skip
     meta = version.meta
@@ -81,6 +85,11 @@ def add_command(
         output.as_json(versions.change_as_json(version, dry_run=dry_run))
     else:
         _tell(version, payload.describe(data), dry_run=dry_run)
+
+
+def _shown(path: Path) -> str:
+    """Return a path as a document holds it; names of files are bytes, which may be no text."""
+    return os.fsencode(path).decode(errors="replace")
 
 
 def _length(data: Any) -> int:
@@ -156,7 +165,8 @@ def get_command(
         raise click.UsageError("-o - writes the data alone: give neither -f nor --json with it")
     with cdb.open(url) as db:
         version = db.version(**which.arguments())
-        with output.progress("reading", version.nbytes or 0) as progress:
+        what = f"reading {output.size(version.nbytes)}"
+        with output.progress(what, version.nbytes or 0) as progress:
             raw = db.read(version, progress=progress)
         data: object = raw
         if format_ != "raw":

@@ -188,12 +188,12 @@ def size(nbytes: int | None) -> str:
 
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[[int], None] | None]:
-    """Show on stderr how far a long work is: a bar on a terminal, else a line when it is done.
+    """Show on stderr how far a long work is: a bar on a terminal, else a line at its end.
 
     Parameters
     ----------
     what : str
-        Such as ``adding``.
+        Such as ``adding 2.1 GB``.
     total : int
         Bytes to be moved; below `LONG_WORK` nothing is shown.
 
@@ -209,8 +209,10 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None] | None]:
             yield advance
     else:
         start = time.monotonic()
-        yield lambda _: None
-        say(f"{what} {size(total)} took {time.monotonic() - start:.1f} s")
+        moved: list[int] = []
+        yield moved.append
+        if moved:
+            say(f"{what} took {time.monotonic() - start:.1f} s")
 
 
 @contextmanager

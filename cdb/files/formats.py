@@ -16,7 +16,6 @@ import filecmp
 import json
 import os
 import stat
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +23,6 @@ from typing import IO, Any
 
 from cdb import payload
 from cdb.errors import BadFile, BadPayload, UnsafePayload
-from cdb.geometry import tree
 
 TEXT = ("txt", "text", "str")
 JSON = ("json",)
@@ -124,6 +122,8 @@ def _read_text(path: Path, ctype: str) -> str:
     except UnicodeDecodeError as error:
         raise BadFile(f"{path} is no UTF-8 text (byte {error.start})") from None
     if ctype == "geometry":
+        from cdb.geometry import tree
+
         tree.parse(content, name=str(path))
     return content
 
@@ -267,7 +267,7 @@ def write_files(
         _beside(meta_path, lambda file: file.write(document.encode())) as new_meta,
     ):
         pairs = [(new_data, data_path), (new_meta, meta_path)]
-        changed = [path for new, path in pairs if path.exists() and not _same(new, path)]
+        changed = [path for new, path in pairs if _differs(new, path)]
         if changed and not overwrite:
             raise BadFile(
                 f"{' and '.join(map(str, changed))} {'are' if changed[1:] else 'is'} there "
@@ -279,28 +279,26 @@ def write_files(
     return data_path, meta_path
 
 
-def _same(new: Path, old: Path) -> bool:
-    if old.is_dir():
-        raise BadFile(f"{old} is a folder; take another name")
+def _differs(new: Path, old: Path) -> bool:
+    """Return whether a file is there, with other content."""
     with _writable(old):
-        return filecmp.cmp(new, old, shallow=False)
+        if old.is_dir():
+            raise BadFile(f"{old} is a folder; take another name")
+        return old.exists() and not filecmp.cmp(new, old, shallow=False)
 
 
 @contextlib.contextmanager
 def _beside(path: Path, write: Write) -> Iterator[Path]:
     """Write a file beside a path; what is not moved from there is removed again."""
-    if not path.parent.is_dir():
-        raise BadFile(f"there is no folder {path.parent} to write {path.name} into; make it first")
     with _writable(path):
-        descriptor, name = tempfile.mkstemp(prefix=".cdb-", dir=path.parent)
-    beside = Path(name)
+        if not path.parent.is_dir():
+            raise BadFile(f"there is no folder {path.parent} for {path.name}; make it first")
+    beside = path.with_name(f".{os.urandom(8).hex()}.part")
     try:
-        with _writable(path), os.fdopen(descriptor, "wb") as file:
+        with _writable(path), beside.open("xb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-            # mkstemp makes files that only their owner reads.
-            os.fchmod(file.fileno(), 0o666 & ~_umask())
         yield beside
     finally:
         beside.unlink(missing_ok=True)
@@ -315,9 +313,3 @@ def _writable(path: Path) -> Iterator[None]:
         raise BadFile(f"no permission to write {path}") from None
     except OSError as error:
         raise BadFile(f"cannot write {path}: {error.strerror or error}") from None
-
-
-def _umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
