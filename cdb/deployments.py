@@ -69,7 +69,6 @@ class Deployment:
     progress: Progress | None = None
     existing: Document | None = None
     _uploads: dict[str, str] = field(default_factory=dict)
-    _head: int = 0
 
     def commit(self) -> Version:
         """Commit the deployment; return the new version, or the one that is there already."""
@@ -146,7 +145,6 @@ class Deployment:
             return ""
         uploaded = self._uploads.get(database)
         if uploaded is None or self._is_swept(database, uploaded, moment):
-            self._head = min(self._head, moment.seq) if self._uploads else moment.seq
             self._uploads[database] = store.write(
                 database,
                 self.data,
@@ -157,11 +155,14 @@ class Deployment:
         return self._uploads[database]
 
     def _is_swept(self, database: str, uploaded: str, moment: Moment) -> bool:
-        """Return whether a sweep names the upload; its bytes may still be there, but not long."""
+        """Return whether a sweep names the upload; its bytes may still be there, but not long.
+
+        A proposal is made again only at a moment that has followed all events since the first.
+        """
         return any(
             event["action"] == "sweep"
             and any((e["database"], e["id"]) == (database, uploaded) for e in event["versions"])
-            for event in self.journal.events(after=self._head, upto=moment.seq)
+            for event in moment.pending
         )
 
 
