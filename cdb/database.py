@@ -371,6 +371,8 @@ class Database:
                 return None
             everything = [*self.store.find(*collection), *moment.added.get(collection, {}).values()]
             number = register.next_number(dettype, everything, self.store.databases())
+            if not everything and not dry_run:
+                self.store.prepare(*collection)
             found[:] = [names.short_name(dettype, number)]
             return Proposal("register", "", lambda seq, at: [made(number, seq, at)],
                             keys=frozenset([key]))  # fmt: skip

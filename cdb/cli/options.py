@@ -93,9 +93,14 @@ def _number(_: click.Context, __: click.Parameter, value: str | None) -> int | s
 def run_option(*names: str, help: str, default: int | None = None) -> Decorator:  # noqa: A002
     """Return an option that takes a run number."""
     return click.option(
-        *names, callback=_run, default=default, metavar="RUN", show_default=default is not None,
+        *names,
+        type=str,
+        callback=_run,
+        default=default,
+        metavar="RUN",
+        show_default=default is not None,
         help=help,
-    )  # fmt: skip
+    )
 
 
 def _detector(required: bool) -> Decorator:

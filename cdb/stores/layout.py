@@ -61,9 +61,9 @@ def indexes_of(database: str, collection: str) -> tuple[Index, ...]:
     """Return the indexes that a collection wants."""
     if database == JOURNAL_DATABASE:
         return JOURNAL_INDEXES if collection == JOURNAL else ()
-    if collection in FILE_INDEXES:
-        return FILE_INDEXES[collection]
-    return REGISTER_INDEXES if database == REGISTER_DATABASE else CONSTANT_INDEXES
+    if database == REGISTER_DATABASE:
+        return () if collection in FILE_INDEXES else REGISTER_INDEXES
+    return FILE_INDEXES.get(collection, CONSTANT_INDEXES)
 
 
 # Fields that the embedded store keeps in columns: those of the indexes, and those that the hot

@@ -1,0 +1,108 @@
+"""Every command has help with examples, a section in the docs, and the options of its kind."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from cdb.cli.command import Command
+from cdb.cli.main import COMMANDS, cli
+
+CONTEXT = click.Context(cli, info_name="cdb", **cli.context_settings)
+NAMES = cli.list_commands(CONTEXT)
+PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+
+WRITES = {"add", "retire", "restore", "amend", "fsck", "adopt", "deldoc", "delcol", "deldb"}
+READS = {*NAMES} - WRITES - {"completion"}
+AS_OF = {"get", "show", "ls", "explain", "journal", "print"}
+HIDES = {"retire", "amend", "fsck", "deldoc", "delcol", "deldb"}
+# psana 4.3.4, `cdb --help`.
+LETTERS = {
+    "add": "-d -e -c -i -r -R -t -s -v -f -m -S",
+    "get": "-d -e -c -r -t -s -f -S",
+    "ls": "-d -e -c -r -t -s -v -S",
+    "print": "-d -e -S",
+    "delcol": "-d -e -S -C",
+}
+
+
+def command(name: str) -> Command:
+    found = cli.get_command(CONTEXT, name)
+    assert isinstance(found, Command)
+    return found
+
+
+def options(name: str) -> set[str]:
+    return {option for parameter in command(name).params for option in parameter.opts}
+
+
+def examples(name: str) -> list[list[str]]:
+    """Return the arguments of each ``cdb`` in the examples of a command."""
+    lines = command(name).examples.replace("\\\n", "").splitlines()
+    typed = [shlex.split(line.partition("|")[0].partition(">")[0]) for line in lines]
+    return [words[1:] for words in typed if words[0] == "cdb"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_has_a_sentence_and_examples_within_80_columns(name):
+    shown = CliRunner().invoke(cli, [name, "--help"], prog_name="cdb").stdout
+    assert "\nExamples:\n  " in shown
+    assert f"cdb {name}" in shown.partition("Examples:")[2]
+    assert re.search(r"^  [A-Z].*", shown, re.MULTILINE)
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"completion"}))
+def test_the_examples_are_well_typed(name):
+    assert examples(name)
+    for words in examples(name):
+        command(words[0]).make_context(words[0], words[1:], parent=CONTEXT)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_page_has_a_section_with_an_example_that_is_run(name):
+    section = re.search(rf"^##+ cdb {name}\n(.*?)(?=^##|\Z)", PAGE, re.DOTALL | re.MULTILINE)
+    assert section, f"docs/cli.md has no section cdb {name}"
+    assert re.search(rf"^\$ .*cdb {name}\b", section[1], re.MULTILINE)
+    assert f"[{name}](#cdb-{name})" in PAGE
+
+
+@pytest.mark.parametrize("name", sorted(READS))
+def test_what_reads_has_json_and_url(name):
+    assert {"--json", "--url"} <= options(name)
+
+
+@pytest.mark.parametrize("name", sorted(AS_OF))
+def test_what_answers_about_constants_has_as_of(name):
+    assert "--as-of" in options(name)
+
+
+@pytest.mark.parametrize("name", sorted(WRITES))
+def test_what_writes_has_dry_run_and_url(name):
+    assert {"--dry-run", "--url"} <= options(name)
+
+
+@pytest.mark.parametrize("name", sorted(HIDES))
+def test_what_hides_can_be_told_not_to_ask(name):
+    assert "--yes" in options(name)
+
+
+@pytest.mark.parametrize("name", LETTERS)
+def test_psanas_letters_are_there(name):
+    assert {*LETTERS[name].split()} <= options(name)
+
+
+def test_the_table_names_every_command_once():
+    names = [name for section in COMMANDS.values() for name in section]
+    assert sorted(names) == sorted(set(names)) == sorted(NAMES)
+
+
+def test_psanas_underscores_may_be_typed_as_dashes():
+    for spelling in ("--run_end", "--run-end"):
+        context = command("add").make_context(
+            "add", ["-d", "x", "-c", "y", "-f", "z", spelling, "7"], parent=CONTEXT
+        )
+        assert context.params["run_end"] == "7"

@@ -1,0 +1,157 @@
+"""Looking: show, ls, history, explain, and the same as of an earlier state."""
+
+import json
+
+import pytest
+
+from tests.cli.conftest import DEPLOY, TIME, WHICH
+
+PEDS = (*WHICH, "-c", "pedestals")
+
+
+@pytest.fixture
+def three(cdb, peds):
+    """Pedestals for all runs, then for runs 10-20 of label V2, then a geometry: events 1 to 3."""
+    cdb(*DEPLOY, "-c", "pedestals", "-f", "mypeds", "-r", "10", "-R", "20", "-v", "V2")
+    cdb(*DEPLOY, "-c", "geometry", "-f", "mygeo")
+
+
+def types_and_runs(versions):
+    return [(v["ctype"], v["run"], v["run_end"]) for v in versions]
+
+
+def test_show_prints_the_document_and_where_it_is(cdb, peds):
+    shown = dict(line.split(maxsplit=1) for line in cdb("show", *PEDS).stdout.splitlines()
+                 if " " in line)  # fmt: skip
+    assert shown["id"] == peds
+    assert shown["data_shape"] == "(4, 6)"
+    assert shown["database"] == "cdb_rixx45619"
+
+
+def test_show_in_json_is_the_document_with_id_seq_and_state(ask, peds):
+    version = ask("show", *PEDS)
+    assert (version["id"], version["seq"], version["state"]) == (peds, 1, "live")
+    assert {"_id", "time_stamp", "extpars", "sha256", "data_dtype"} <= version.keys()
+
+
+def test_show_fetches_no_data(cdb, peds, monkeypatch):
+    monkeypatch.setattr("cdb.stores.embedded.EmbeddedStore.read", None)
+    assert cdb("show", *PEDS).exit_code == 0
+
+
+def test_the_run_decides(ask, three):
+    assert ask("show", *PEDS, "-r", "15")["run"] == 10
+    assert ask("show", *PEDS, "-r", "25")["run"] == 0
+    assert ask("show", *PEDS)["run"] == 0
+    assert ask("show", *PEDS, "-r", "25", "--rule", "latest")["run"] == 10
+
+
+def test_ls_lists_an_experiment_or_a_detector(ask, three):
+    everything = [("geometry", 0, "end"), ("pedestals", 0, "end"), ("pedestals", 10, "20")]
+    assert types_and_runs(ask("ls", "-e", "rixx45619")) == everything
+    assert types_and_runs(ask("ls", "-d", "epixhr2x2_000001")) == everything
+
+
+@pytest.mark.parametrize(
+    ("filters", "number"),
+    [
+        (["-c", "pedestals"], 2),
+        (["-c", "pixel_rms"], 0),
+        (["-r", "15"], 3),
+        (["-r", "25"], 2),
+        (["-v", "V2"], 1),
+        (["-t", "2021-09-30T00:00:00Z"], 0),
+        (["-s", "1633075200"], 3),
+        (["-n", "2"], 2),
+        (["--as-of", "1"], 1),
+        (["--as-of", "0"], 0),
+        (["-S", "mytest"], 0),
+    ],
+)
+def test_ls_filters(ask, three, filters, number):
+    assert len(ask("ls", *WHICH, *filters)) == number
+
+
+def test_ls_of_nothing_says_so_beside_the_result(cdb, peds):
+    result = cdb("ls", "-e", "nosuch")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "nothing fits" in result.stderr
+    assert cdb("ls", "-e", "nosuch", "--json").stdout == "[]\n"
+
+
+def test_ls_without_options_lists_what_there_is(cdb, ask, three):
+    assert "rixx45619   epixhr2x2_000001" in cdb("ls").stdout
+    assert ask("ls")["detectors"][0]["ctypes"] == ["geometry", "pedestals"]
+
+
+def test_ls_with_a_filter_alone_is_an_error(cdb, peds):
+    result = cdb("ls", "-c", "pedestals")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "-d, -e" in result.stderr
+
+
+def test_history_has_what_left_with_who_when_and_why(cdb, ask, peds):
+    cdb("retire", peds, "--reason", "beam was on", "--yes")
+    cdb("restore", peds, "--reason", "it was not")
+    new, old = ask("history", *PEDS)
+    assert (old["id"], old["state"], new["state"]) == (peds, "retired", "live")
+    assert "beam was on" in old["note"]
+    assert "retired by" in cdb("history", *PEDS).stdout
+
+
+def test_explain_agrees_with_show_and_gives_reasons(ask, three):
+    for run in ("5", "15", "25"):
+        explained = ask("explain", *PEDS, "-r", run)
+        assert explained["winner"]["id"] == ask("show", *PEDS, "-r", run)["id"]
+        assert all(candidate["reason"] for candidate in explained["candidates"])
+        assert explained["seq"] == 3
+
+
+def test_explain_in_a_pipe_is_a_line_a_candidate(cdb, three):
+    lines = cdb("explain", *PEDS, "-r", "15").stdout.splitlines()
+    assert lines[0].split() == ["database", "id", "runs", "valid", "from", "reason"]
+    assert len(lines) == 5
+    assert "wins" in lines[1]
+
+
+def test_explain_of_nothing_is_no_error(cdb, peds):
+    result = cdb("explain", *WHICH, "-c", "pixel_rms")
+    assert (result.exit_code, result.stderr) == (0, "cdb: nothing wins\n")
+
+
+@pytest.mark.parametrize("command", ["show", "get", "explain"])
+def test_the_past_can_be_asked(cdb, command, peds):
+    cdb("retire", peds, "--reason", "beam was on", "--yes")
+    cdb(*DEPLOY, "-c", "pedestals", "-f", "mypeds", "-m", "new")
+    then, now = (
+        json.loads(cdb(command, *PEDS, "--json", "-f", as_of or "now").stdout)
+        if command == "get"
+        else json.loads(
+            cdb(command, *PEDS, "--json", *(["--as-of", as_of] if as_of else [])).stdout
+        )
+        for as_of in ("1", "")
+    )
+    if command == "explain":
+        then, now = then["winner"], now["winner"]
+    if command != "get":
+        assert then["id"] == peds
+    assert now["comment"] == "new"
+
+
+def test_a_time_without_events_is_the_empty_state(cdb, peds):
+    result = cdb("show", *PEDS, "--as-of", "2021-10-01T00:00:00Z")
+    assert result.exit_code == 1
+    assert cdb("show", *PEDS, "--as-of", "now").exit_code == 0
+
+
+@pytest.mark.parametrize("as_of", ["7", "yesterday", "2021-10-01T00:00:00", "9" * 5000])
+def test_a_state_that_is_none_is_an_error(cdb, peds, as_of):
+    result = cdb("show", *PEDS, "--as-of", as_of)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+
+
+def test_urls_win_over_the_environment(cdb, folder, peds):
+    other = (folder / "other").as_uri()
+    assert cdb("show", *PEDS, "--url", other).exit_code == 1
+    cdb("add", *WHICH, "-c", "pedestals", "-f", "mypeds", "-t", TIME, "--url", other)
+    assert cdb("show", *PEDS, "--url", other).exit_code == 0

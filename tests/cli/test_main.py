@@ -1,0 +1,133 @@
+"""Errors are one line, exit codes mean something, and nothing is loaded that is not needed."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cdb as package
+from tests.cli.conftest import WHICH
+
+CDB = str(Path(sys.executable).with_name("cdb"))
+HEAVY = {"numpy", "pymongo", "rich", "sqlite3", "cdb.database", "cdb.payload", "dateutil"}
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    """Return the heavy modules that a command loads."""
+    script = (
+        "import sys; from cdb.cli.main import main\n"
+        f"sys.argv[1:] = {list(arguments)!r}\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        f"print('loaded:', *({HEAVY!r} & sys.modules.keys()))"
+    )
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    return set(shown.stdout.splitlines()[-1].split()[1:])
+
+
+def typed(*arguments: str, **how) -> subprocess.CompletedProcess[str]:
+    """Type a command in a process of its own."""
+    return subprocess.run([CDB, *arguments], capture_output=True, text=True, **how)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["get", "--help"], ["add", "-h"]])
+def test_help_loads_nothing_heavy(arguments):
+    assert loaded_by(*arguments) == set()
+
+
+def test_info_on_a_folder_loads_neither_pymongo_nor_rich(folder):
+    assert not {"pymongo", "rich", "dateutil"} & loaded_by("info")
+
+
+def test_version_is_the_packages(cdb):
+    assert cdb("--version").stdout == f"cdb {package.__version__}\n"
+
+
+def test_without_a_command_the_help_is_shown_as_a_mistake(cdb):
+    result = cdb()
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Constants:" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("mistyped", "hint"),
+    [("ad", "did you mean 'add'?"), ("retier", "did you mean 'retire'?"), ("xyz", "there are add")],
+)
+def test_a_command_that_is_none_gets_a_hint(cdb, mistyped, hint):
+    result = cdb(mistyped)
+    assert result.exit_code == 2
+    assert hint in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["add", "-d", "epix_000001", "-c", "pedestals"],
+        ["add", "-d", "epix_000001", "-c", "pedestals", "-f", "mypeds", "-r", "five"],
+        ["add", "-d", "epix_000001", "-c", "pedestals", "-f", "mypeds", "-r", "-5"],
+        ["get", "-d", "epix_000001", "-c", "pedestals", "-r", "9" * 20],
+        ["get", "-d", "epix_000001", "-c", "pedestals", "--rule", "best"],
+        ["get", "-d", "epix_000001", "-c", "pedestals", "--format", "tiff"],
+        ["get", "-d", "epix_000001", "-c", "pedestals", "-o", "-", "-f", "x"],
+        ["retire", "615717800000070123456789"],
+        ["ls", "-n", "0"],
+        ["ls", "--no-such"],
+    ],
+)
+def test_what_is_mistyped_is_exit_code_2(cdb, folder, arguments):
+    result = cdb(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Error:" in result.stderr
+    assert not (folder / "store").exists()
+
+
+def test_a_failure_is_one_line_and_exit_code_1(cdb):
+    result = cdb("get", *WHICH, "-c", "pedestals")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert re.fullmatch(r"cdb: error: no pedestals of epixhr2x2_000001 .*\n", result.stderr)
+
+
+def test_a_failure_shows_no_control_characters(cdb):
+    result = cdb("add", "-d", "epix_000001", "-c", "pedestals", "-f", "a\x1b[31m\nb")
+    assert result.stderr.startswith("cdb: error: there is no file a [31m b")
+
+
+def test_the_traceback_is_there_for_who_wants_it(cdb):
+    assert "Traceback" not in cdb("-l", "INFO", "ls", "-c", "pedestals").stderr
+    assert "Traceback" in cdb("-l", "DEBUG", "ls", "-c", "pedestals").stderr
+
+
+def test_warnings_of_the_library_go_to_stderr(cdb, peds, monkeypatch):
+    import logging
+
+    monkeypatch.setattr(
+        "cdb.database.Database.find",
+        lambda *_, **__: logging.getLogger("cdb.x").warning("beware") or [],
+    )
+    assert "cdb: warning: beware\n" in cdb("ls", *WHICH).stderr
+
+
+def test_a_reader_that_has_had_enough_is_no_error(folder, peds):
+    with subprocess.Popen([CDB, "journal", "--json"], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+def test_a_full_disk_behind_stdout_is_an_error(folder, peds):
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([CDB, "ls"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (result.returncode, result.stderr) == (1, "cdb: error: No space left on device\n")
+
+
+@pytest.mark.parametrize("columns", ["", "no"])
+def test_a_senseless_width_is_no_width(folder, peds, columns):
+    result = typed("ls", *WHICH, env={**os.environ, "COLUMNS": columns})
+    assert result.returncode == 0
+    assert "data" in result.stdout.splitlines()[0]

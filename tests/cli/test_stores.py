@@ -1,0 +1,67 @@
+"""What a store holds, and which it is."""
+
+import pytest
+
+from tests.cli.conftest import WHICH
+
+
+def test_the_first_line_of_info_says_which_store_and_why(cdb, folder, peds):
+    first = cdb("info").stdout.splitlines()[0]
+    assert first.startswith(f"store: {(folder / 'store').as_uri()}")
+    assert first.endswith("from CDB_URL")
+    given = cdb("info", "--url", (folder / "other").as_uri()).stdout.splitlines()[0]
+    assert given.endswith("given by --url")
+
+
+def test_without_any_address_the_default_is_a_folder_of_the_users(cdb, tmp_path, monkeypatch):
+    monkeypatch.delenv("CDB_URL")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    first = cdb("info").stdout.splitlines()[0]
+    assert (tmp_path / "data" / "cdb").as_uri() in first
+    assert first.endswith("the default; --url or CDB_URL choose another")
+
+
+def test_looking_makes_no_store(cdb, folder):
+    alone = ("info", "ls", "print", "detectors", "experiments", "journal", "fsck", "adopt")
+    for command in (*([name] for name in alone), ["ls", *WHICH], ["explain", *WHICH, "-c", "x"]):
+        assert cdb(*command).exit_code == 0
+    assert not (folder / "store").exists()
+
+
+def test_info_tells_what_there_is(cdb, ask, peds):
+    told = ask("info")
+    wanted = {"seq": 1, "settled": True, "experiments": 1, "detectors": 1, "why": "from CDB_URL"}
+    assert {name: told[name] for name in wanted} == wanted
+    assert abs(told["clock_offset"]) < 5
+    assert "last event   20" in cdb("info").stdout
+
+
+def test_info_names_the_server_before_it_is_asked(cdb, monkeypatch):
+    from cdb.errors import StoreUnavailable
+
+    def down(*_):
+        raise StoreUnavailable("no answer")
+
+    monkeypatch.setattr("cdb.journal.Journal.head", down)
+    result = cdb("info", "--url", "mongodb://user:secret@127.0.0.1:1/")
+    assert (result.exit_code, result.stderr) == (1, "cdb: error: no answer\n")
+    assert result.stdout.startswith("store: mongodb://127.0.0.1:1 ")
+
+
+@pytest.mark.parametrize("command", ["detectors", "experiments", "ls", "print"])
+def test_lists_name_detectors_and_experiments(cdb, ask, peds, command):
+    assert "epixhr2x2_000001" in cdb(command).stdout
+    assert "epixhr2x2_000001" in str(ask(command))
+
+
+def test_detectors_have_their_long_names(cdb, ask, folder):
+    cdb("add", "-d", "epix100a_0123-45", "-c", "pedestals", "-f", "mypeds")
+    assert ask("detectors") == [
+        {"detector": "epix100a_000001", "longname": "epix100a_0123-45", "ctypes": ["pedestals"]}
+    ]
+    assert "epix100a_0123-45" in cdb("detectors").stdout
+
+
+def test_an_empty_store_says_so_beside_the_result(cdb):
+    assert (cdb("detectors").stdout, cdb("detectors").stderr) == ("", "cdb: no detectors\n")
+    assert (cdb("experiments").stdout, cdb("journal").stderr) == ("", "cdb: no events\n")
