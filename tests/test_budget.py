@@ -1,7 +1,6 @@
 """What goes over the wire: commands and documents, however many versions there are."""
 
 import collections
-from collections.abc import Iterator
 
 import pytest
 from pymongo import monitoring
@@ -74,7 +73,7 @@ def documents(n: int, begin: int, **more) -> list[dict]:
 
 
 @pytest.fixture(params=[10, 100, 1000])
-def crowded(request, mongo_url) -> Iterator[tuple[str, int]]:
+def crowded(request, mongo_url) -> tuple[str, int]:
     """A store with many versions, 1,000 retired ones on top, 1,000 closed ranges above the run."""
     n = request.param
     with open_store(mongo_url) as store:
@@ -91,7 +90,7 @@ def crowded(request, mongo_url) -> Iterator[tuple[str, int]]:
                 "host": "test", "action": "add", "reason": "", "previous": "", "open": n + 1003,
                 "digest": "x", "versions": []}  # fmt: skip
         store.insert("cdbjournal", "journal", [last])
-    yield mongo_url, n
+    return mongo_url, n
 
 
 @pytest.mark.parametrize(

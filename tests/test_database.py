@@ -83,10 +83,9 @@ def test_a_private_constant_goes_to_its_own_database_only(db):
 
 
 def test_the_fields_of_the_document_are_given_by_name(db):
-    version = db.add("x", run_orig=3, detname="epixquad", iofname="a.txt", version="V2",
-                     comment="c", extpars={"a": 1}, unit="ADU", source={"runs": [3]}, **NAMES)  # fmt: skip
     wanted = {"run_orig": 3, "detname": "epixquad", "iofname": "a.txt", "version": "V2",
               "comment": "c", "unit": "ADU", "source": {"runs": [3]}}  # fmt: skip
+    version = db.add("x", extpars={"a": 1}, **wanted, **NAMES)
     assert {name: version.meta[name] for name in wanted} == wanted
     assert json.loads(version.meta["extpars"])["a"] == 1
 

@@ -58,7 +58,7 @@ def new_id(microseconds: int | None = None) -> str:
     Examples
     --------
     >>> new_id(1_633_075_200_000_007)[:14]
-    '61571780000007'
+    '6156c000000007'
     """
     if microseconds is None:
         microseconds = time.time_ns() // 1000

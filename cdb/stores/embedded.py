@@ -12,6 +12,7 @@ reader may keep one mapped for as long as it likes.
 
 import errno
 import fcntl
+import functools
 import json
 import mmap
 import os
@@ -70,8 +71,10 @@ class EmbeddedStore(Store):
         self.folder = Path(folder).expanduser().absolute()
         self.url = self.folder.as_uri()
         self.path = self.folder / "documents.sqlite"
+        self._payloads = str(self.folder / "payloads")
         self._local = threading.local()
         self._places: dict[tuple[str, str], int] = {}
+        self._conditions: dict[tuple[object, ...], tuple[str, bool]] = {}
         if self.folder.exists() and not self.folder.is_dir():
             raise StoreRefused(f"{self.folder} is not a folder; give one that is, or a new name")
 
@@ -144,6 +147,17 @@ class EmbeddedStore(Store):
 
     # documents ---------------------------------------------------------------------------------
 
+    def _condition(self, query: Query) -> tuple[str, list[Any], bool]:
+        """Translate a query; the text of one that differs only in values is kept."""
+        shape: list[object] = []
+        values: list[Any] = []
+        _flatten(query, shape, values)
+        key = tuple(shape)
+        if key not in self._conditions:
+            where, _, exact = _where(query)
+            self._conditions[key] = where, exact
+        return self._conditions[key][0], values, self._conditions[key][1]
+
     def _find(
         self, database: str, collection: str, query: Query, sort: Sort, limit: int
     ) -> Iterator[Document]:
@@ -151,8 +165,8 @@ class EmbeddedStore(Store):
         connection = self._connection()
         if place is None or connection is None:
             return
-        where, values, exact = _where(query)
-        order, sorted_here = _order(sort)
+        where, values, exact = self._condition(query)
+        order, sorted_here = _order(tuple(sort))
         sql = f"SELECT body FROM documents WHERE place = ? AND {where}{order}"
         if limit and exact and sorted_here:
             sql += f" LIMIT {limit}"
@@ -181,11 +195,11 @@ class EmbeddedStore(Store):
         connection = self._connection()
         if place is None or connection is None:
             return []
-        where, values, exact = _where(query)
-        order, sorted_here = _order(sort)
-        if not (exact and sorted_here and {*fields} <= {"_id", *COLUMNS}):
+        where, values, exact = self._condition(query)
+        order, sorted_here = _order(tuple(sort))
+        columns = _selected(tuple(fields))
+        if not (exact and sorted_here and columns):
             return super()._rows(database, collection, fields, query, sort, limit)
-        columns = ", ".join("id" if name == "_id" else f'"{name}"' for name in fields)
         sql = f"SELECT {columns} FROM documents WHERE place = ? AND {where}{order}"
         with _translated(self.folder):
             rows = connection.execute(f"{sql} LIMIT {limit or -1}", (place, *values)).fetchall()
@@ -248,7 +262,7 @@ class EmbeddedStore(Store):
         query = query or {}
         check_query(query)
         place = self._place(database, collection)
-        where, values, exact = _where(query)
+        where, values, exact = self._condition(query)
         connection = self._connection()
         if place is None or connection is None:
             return []
@@ -384,9 +398,8 @@ class EmbeddedStore(Store):
         if record is None:
             raise NotFound(f"no bytes {blob_id} in {database}")
         try:
-            with _translated(self.folder), self._file(record[1]).open("rb", buffering=0) as file:
-                size = os.fstat(file.fileno()).st_size
-                if size < MAPPED_FROM:
+            with _translated(self.folder), open(self._name(record[1]), "rb", buffering=0) as file:
+                if os.fstat(file.fileno()).st_size < MAPPED_FROM:
                     return file.read()
                 return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         except FileNotFoundError:
@@ -474,7 +487,11 @@ class EmbeddedStore(Store):
         return record
 
     def _file(self, sha256: str) -> Path:
-        return self.payloads / sha256[:2] / sha256
+        return Path(self._name(sha256))
+
+    def _name(self, sha256: str) -> str:
+        # On the way of every look-up, where a Path would cost as much as the reading.
+        return f"{self._payloads}/{sha256[:2]}/{sha256}"
 
     @contextmanager
     def _payload_lock(self, how: int) -> Iterator[None]:
@@ -598,12 +615,51 @@ def _decoded(cursor: sqlite3.Cursor, folder: Path) -> Iterator[Document]:
             yield json.loads(body)
 
 
-def _order(sort: Sort) -> tuple[str, bool]:
+@functools.lru_cache(256)
+def _selected(fields: tuple[str, ...]) -> str:
+    """Return the columns of fields; nothing if one has none."""
+    if not {*fields} <= _KEPT:
+        return ""
+    return ", ".join(_column(name) for name in fields)
+
+
+@functools.lru_cache(256)
+def _order(sort: tuple[tuple[str, int], ...]) -> tuple[str, bool]:
     """Return the ORDER BY clause, and whether SQLite can do the sort."""
     if not all(name == "_id" or name in COLUMNS for name, _ in sort):
         return "", False
     terms = [f"{_column(name)} {'ASC' if direction > 0 else 'DESC'}" for name, direction in sort]
     return f" ORDER BY {', '.join(terms)}" if terms else "", True
+
+
+def _flatten(query: Query, shape: list[object], values: list[Any]) -> None:
+    """Part a query into what its SQL text depends on and the values, in the order of the text."""
+    for name, condition in query.items():
+        shape.append(name)
+        if name in ("$and", "$or"):
+            shape.append(len(condition))
+            for part in condition:
+                _flatten(part, shape, values)
+                shape.append(";")
+        elif name in _KEPT:
+            if not isinstance(condition, dict):
+                condition = {"=": condition}
+            for operator, value in condition.items():
+                shape.append(operator)
+                members = value if operator == "$in" else (value,)
+                for member in members:
+                    shape.append(member if operator == "$exists" else kind(member))
+                    if operator != "$exists" and member is not None:
+                        values.append(_to_column(member))
+            shape.append(",")
+        elif name in _PARTS and kind(condition) in (1, 2):
+            shape.append(1)
+            values += [name, condition]
+        else:
+            shape.append(0)
+
+
+_KEPT = {"_id", *COLUMNS}
 
 
 def _where(query: Query) -> tuple[str, list[Any], bool]:

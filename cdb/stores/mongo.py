@@ -40,7 +40,7 @@ from cdb.stores.layout import FILE_INDEXES, Index
 from cdb.stores.query import Document, Query, Sort, check_query
 
 # A user waits at most 5 s for "the server is down".
-SELECTION_SECONDS = 4
+SELECTION_SECONDS = 3
 SOCKET_SECONDS = 300
 CHUNK = 255 * 1024  # the default of GridFS, and so what psana's server writes
 MESSAGE = 32 * 2**20  # a command may hold 48 MB

@@ -9,9 +9,9 @@ from tests.cli.conftest import DEPLOY, PEDS, WHICH
 
 
 @pytest.fixture
-def server(folder, empty_mongo, monkeypatch):
+def server(folder, mongo_url, monkeypatch):
     """Commands go to the server."""
-    monkeypatch.setenv("CDB_URL", empty_mongo)
+    monkeypatch.setenv("CDB_URL", mongo_url)
 
 
 @pytest.mark.mongo
