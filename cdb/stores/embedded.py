@@ -147,14 +147,15 @@ class EmbeddedStore(Store):
 
     # documents ---------------------------------------------------------------------------------
 
-    def _condition(self, query: Query) -> tuple[str, list[Any], bool]:
+    def _condition(self, query: Query, sort: Sort = ()) -> tuple[str, list[Any], bool]:
         """Translate a query; the text of one that differs only in values is kept."""
-        shape: list[object] = []
+        first = sort[0][0] if sort else None
+        shape: list[object] = [first]
         values: list[Any] = []
         _flatten(query, shape, values)
         key = tuple(shape)
         if key not in self._conditions:
-            where, _, exact = _where(query)
+            where, _, exact = _where(query, first)
             self._conditions[key] = where, exact
         return self._conditions[key][0], values, self._conditions[key][1]
 
@@ -165,7 +166,7 @@ class EmbeddedStore(Store):
         connection = self._connection()
         if place is None or connection is None:
             return
-        where, values, exact = self._condition(query)
+        where, values, exact = self._condition(query, sort)
         order, sorted_here = _order(tuple(sort))
         sql = f"SELECT body FROM documents WHERE place = ? AND {where}{order}"
         if limit and exact and sorted_here:
@@ -195,7 +196,7 @@ class EmbeddedStore(Store):
         connection = self._connection()
         if place is None or connection is None:
             return []
-        where, values, exact = self._condition(query)
+        where, values, exact = self._condition(query, sort)
         order, sorted_here = _order(tuple(sort))
         columns = _selected(tuple(fields))
         if not (exact and sorted_here and columns):
@@ -544,10 +545,11 @@ def _schema() -> Iterator[str]:
         "CREATE TABLE places (id INTEGER PRIMARY KEY, database TEXT, collection TEXT,"
         " UNIQUE (database, collection))"
     )
-    # Columns without a type keep numbers and texts as they are.
+    # Columns without a type keep numbers and texts as they are; the body comes last, so that
+    # reading columns does not walk over it.
     yield (
         "CREATE TABLE documents (number INTEGER PRIMARY KEY, place INTEGER NOT NULL,"
-        f" id NOT NULL, body TEXT NOT NULL, {_COLUMNS}, UNIQUE (place, id))"
+        f" id NOT NULL, {_COLUMNS}, body TEXT NOT NULL, UNIQUE (place, id))"
     )
     yield (
         "CREATE TABLE parts (number INTEGER NOT NULL, name TEXT NOT NULL, value NOT NULL,"
@@ -662,14 +664,18 @@ def _flatten(query: Query, shape: list[object], values: list[Any]) -> None:
 _KEPT = {"_id", *COLUMNS}
 
 
-def _where(query: Query) -> tuple[str, list[Any], bool]:
-    """Return a condition that every match fulfils, its values, and whether it is exact."""
+def _where(query: Query, first: str | None = None) -> tuple[str, list[Any], bool]:
+    """Return a condition that every match fulfils, its values, and whether it is exact.
+
+    `first` is the first field of the sort: a range of another field is kept from SQLite's
+    planner (by a ``+``), which would rather use its index and sort all that it finds.
+    """
     terms: list[str] = []
     values: list[Any] = []
     exact = True
     for name, condition in query.items():
         if name in ("$and", "$or"):
-            parts = [_where(part) for part in condition]
+            parts = [_where(part, first) for part in condition]
             exact = exact and all(part[2] for part in parts)
             joined = (" AND " if name == "$and" else " OR ").join(part[0] for part in parts)
             terms.append(f"({joined})")
@@ -677,7 +683,8 @@ def _where(query: Query) -> tuple[str, list[Any], bool]:
         elif name == "_id" or name in COLUMNS:
             conditions = condition if isinstance(condition, Mapping) else {"=": condition}
             for operator, value in conditions.items():
-                term, more = _term(_column(name), operator, value)
+                hidden = "+" if operator in _ORDERINGS and first not in (None, name) else ""
+                term, more = _term(hidden + _column(name), operator, value)
                 terms.append(term)
                 values += more
         elif name in _PARTS and kind(condition) in (1, 2):

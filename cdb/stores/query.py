@@ -100,7 +100,8 @@ def check_value(value: object, where: str, error: type[Exception], depth: int = 
     if value is None or isinstance(value, bool):
         return
     if isinstance(value, str):
-        _check_text(value, where, error)
+        if not value.isascii():
+            _check_text(value, where, error)
     elif isinstance(value, int):
         if not -INT64 <= value < INT64:
             raise error(f"{where} is {value}, which is more than 64 bits")
