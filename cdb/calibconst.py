@@ -80,7 +80,7 @@ class Calibconst(Mapping[str, tuple[Any, dict[str, Any]]]):
         version = self.version(ctype)
         if ctype not in self._data:
             self._data[ctype] = self._read(version)
-        return self._data[ctype], version.meta
+        return self._data[ctype], dict(version.meta)
 
     def __contains__(self, ctype: object) -> bool:
         """Return whether a version of this type holds; nothing is fetched to say so."""

@@ -285,6 +285,6 @@ def login() -> str:
 def folder() -> str:
     """Return the working folder; empty if it is gone."""
     try:
-        return os.getcwd()
+        return os.getcwdb().decode(errors="replace")
     except FileNotFoundError:
         return ""

@@ -4,6 +4,7 @@ Joins what the rooms below know: names and the register, documents and their jou
 rules and indexes, payloads.
 """
 
+import hashlib
 import logging
 import os
 import time as clock
@@ -13,12 +14,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from cdb import deployments, lookup, names, payload, register, search
+from cdb import deployments, lookup, names, register, search
 from cdb.calibconst import Calibconst, Detector
 from cdb.constant import AMENDABLE, RETIRED, Version, new_document, version_of
 from cdb.errors import BadName, BadQuestion, Corrupt, Duplicate, NotFound
 from cdb.indexes import Indexes
-from cdb.journal import Journal, Moment, Proposal, Step, entry, no_step, payload_key
+from cdb.journal import (
+    Journal,
+    Moment,
+    Proposal,
+    Step,
+    check_texts,
+    entry,
+    no_step,
+    payload_key,
+)
 from cdb.lookup import Place, Question
 from cdb.search import Explanation
 from cdb.stores import open_store
@@ -211,6 +221,8 @@ class Database:
         >>> version.new, version.meta["data_shape"], version.meta["run_end"]
         (True, '(2, 3)', 'end')
         """
+        from cdb import payload  # with numpy: looking at documents is quicker without
+
         names.check_ctype(ctype)
         names.check_detector(detector)
         runs = RunRange.parse(run, run_end)
@@ -240,6 +252,7 @@ class Database:
             nbytes=nbytes,
             fields=fields,
         )
+        check_texts(document)
         shared = self._prepare(databases, short, document["sha256"], dry_run=dry_run)
         return deployments.Deployment(
             self.journal,
@@ -485,12 +498,15 @@ class Database:
                 if document.get("ctype") == ctype and isinstance(document.get("run"), int):
                     begins.add(document["run"])
         where = ", ".join(dict.fromkeys(place.database for place in places))
-        sentence = f"no {ctype} of {short}{_asked(question)} in {where}"
+        state = f" as of event {moment.seq}" if moment.asked else ""
+        sentence = f"no {ctype} of {short}{_asked(question)} in {where}{state}"
         if begins:
             some = ", ".join(map(str, sorted(begins)[:10]))
             more = ", ..." if len(begins) > 10 else ""
             return f"{sentence}; known first runs: {some}{more} (`cdb explain` says why not)"
-        return f"{sentence}; types there are: {', '.join(sorted(types)) or 'none'}"
+        if not types:
+            return f"{sentence}; no constants at all are there, `cdb ls` shows what there is"
+        return f"{sentence}; types there are: {', '.join(sorted(types))}"
 
     def data(
         self, version: Version, *, allow_pickle: bool = False, progress: Progress | None = None
@@ -502,6 +518,8 @@ class Database:
         Corrupt
             If the bytes do not agree with the digest or the length in the document.
         """
+        from cdb import payload
+
         return payload.decode(
             self.read(version, progress=progress), version.meta, allow_pickle=allow_pickle
         )
@@ -512,7 +530,7 @@ class Database:
         data = self.store.read(version.database, blob_id, progress)
         wanted = version.sha256
         if wanted is not None and (version.database, blob_id + wanted) not in self._verified:
-            if payload.digest(data) != wanted:
+            if hashlib.sha256(data).hexdigest() != wanted:
                 raise Corrupt(
                     f"the payload of {version.ctype} {version.id} in {version.database} is "
                     "damaged: its digest is not the one that was deployed; run "
@@ -695,13 +713,14 @@ class Database:
         *,
         experiment: str | None = None,
         dbsuffix: str | None = None,
+        as_of: AsOf | None = None,
     ) -> list[Version]:
         """Return all versions, newest first; of those that left, who did it, when and why.
 
         Parameters are those of `find`.
         """
         names.check_ctype(ctype)
-        moment = self._moment(None)
+        moment = self._moment(as_of)
         short = self._short_name(detector, moment)
         database = _databases(short, experiment, dbsuffix)[0]
         query = {"ctype": ctype, "detector": {"$in": [short, RETIRED + short]}}
@@ -711,14 +730,15 @@ class Database:
                 *self.store.find(database, short, query),
                 *moment.added.get((database, short), {}).values(),
             )
-            if document.get("ctype") == ctype
+            if document.get("ctype") == ctype and moment.knows(document)
         }
         gone = moment.gone.get((database, short), {})
         found = []
         for document in documents.values():
             if document["_id"] in gone:
                 document["out"] = gone[document["_id"]]
-            found.append(self._with_note(version_of(document, database, short)))
+            version = version_of(document, database, short, seq=moment.seq)
+            found.append(self._with_note(version))
         return sorted(found, key=lambda v: (v.seq or 0, v.id), reverse=True)
 
     def _with_note(self, version: Version) -> Version:
@@ -727,15 +747,20 @@ class Database:
             return version
         return replace(version, note=search.what_happened(event, version.id))
 
-    def detectors(self) -> list[dict[str, Any]]:
+    def detectors(self, *, as_of: AsOf | None = None) -> list[dict[str, Any]]:
         """Return the known detectors: short name, long name, types there are.
+
+        Parameters
+        ----------
+        as_of : int, datetime or str, optional
+            Event or time: only detectors that had constants or a long name then.
 
         Returns
         -------
         detectors : list of dict
             With `detector`, `longname` and `ctypes`.
         """
-        moment = self._moment(None)
+        moment = self._moment(as_of)
         longnames: dict[str, str] = {}
         pending = {name for database, name in moment.added if database == names.REGISTER}
         for dettype in {*self.store.collections(names.REGISTER), *pending}:
@@ -749,34 +774,47 @@ class Database:
             for name in [database.removeprefix(names.PREFIX)]
             if database.startswith(names.PREFIX) and names.is_short_name(name)
         }
-        return [
-            {
-                "detector": short,
-                "longname": longnames.get(short, ""),
-                "ctypes": self._ctypes(names.detector_database(short), short),
-            }
-            for short in sorted({*shorts, *longnames})
-        ]
+        found = []
+        for short in sorted({*shorts, *longnames}):
+            ctypes = self._ctypes(moment, names.detector_database(short), short)
+            if ctypes or short in longnames or as_of is None:
+                known = {"detector": short, "longname": longnames.get(short, "")}
+                found.append({**known, "ctypes": ctypes})
+        return found
 
-    def _ctypes(self, database: str, collection: str) -> list[str]:
-        query = {"detector": collection}
-        return [str(ctype) for ctype in self.store.distinct(database, collection, "ctype", query)]
+    def _ctypes(self, moment: Moment, database: str, collection: str) -> list[str]:
+        if not moment.asked:
+            query = {"detector": collection}
+            types = self.store.distinct(database, collection, "ctype", query)
+        else:
+            visible = self.journal.find(moment, database, collection, {}, detector=collection)
+            types = sorted({document["ctype"] for document in visible if "ctype" in document})
+        return [str(ctype) for ctype in types]
 
-    def experiments(self) -> list[dict[str, Any]]:
+    def experiments(self, *, as_of: AsOf | None = None) -> list[dict[str, Any]]:
         """Return the known experiments with their detectors.
+
+        Parameters
+        ----------
+        as_of : int, datetime or str, optional
+            Event or time: only those with constants then.
 
         Returns
         -------
         experiments : list of dict
             With `experiment` and `detectors`.
         """
+        moment = self._moment(as_of)
         found = []
         for database in self.store.databases():
-            if not database.startswith(names.PREFIX) or database == names.REGISTER:
-                continue
             name = database.removeprefix(names.PREFIX)
-            if not names.names_a_detector(name):
-                found.append({"experiment": name, "detectors": self.store.collections(database)})
+            if name == database or database == names.REGISTER or names.names_a_detector(name):
+                continue
+            detectors = self.store.collections(database)
+            if moment.asked:
+                detectors = [d for d in detectors if self._ctypes(moment, database, d)]
+            if detectors:
+                found.append({"experiment": name, "detectors": detectors})
         return found
 
     # retiring and mending ----------------------------------------------------------------------

@@ -117,6 +117,18 @@ class Moment:
         """Whether later events may have retired what is visible here."""
         return self.seq < self.head.seq
 
+    @property
+    def foreign_before(self) -> str:
+        """The `_id` before which those of other programs lie that were there; they hold seconds."""
+        return f"{-(-self.at // 1_000_000):08x}{'0' * 16}"
+
+    def knows(self, document: Mapping[str, Any]) -> bool:
+        """Return whether a document was there, retired since or not."""
+        seq = document.get("seq")
+        if seq is None:
+            return not self.asked or str(document["_id"]) < self.foreign_before
+        return bool(seq <= self.seq)
+
 
 @dataclass(frozen=True)
 class Proposal:
@@ -169,6 +181,23 @@ def canonical(value: object) -> bytes:
     """Return canonical JSON: sorted keys, no spaces, UTF-8."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.encode()
+
+
+def check_texts(document: Mapping[str, Any]) -> None:
+    """Refuse texts that are none: names of files and arguments may hold bytes that are not UTF-8.
+
+    Raises
+    ------
+    BadDocument
+        If UTF-8 cannot hold the document.
+    """
+    try:
+        canonical(document)
+    except UnicodeEncodeError as error:
+        raise BadDocument(
+            f"{error.object[error.start : error.end]!a} is no text that UTF-8 can hold; write the "
+            "names and remarks of a constant in UTF-8"
+        ) from None
 
 
 Commit = Callable[[Callable[[Moment], "Proposal | None"]], Document | None]
@@ -437,6 +466,7 @@ class Journal:
             "open": lowest,
             "versions": [dict(made) for made in proposal.build(seq, at)],
         }
+        check_texts(event)
         event["digest"] = digest_of(event)
         if not self.store.transactional:
             event["pending"] = True
@@ -667,9 +697,7 @@ def _visible(query: Mapping[str, Any], moment: Moment) -> Document:
     """Add to a query: visible at a moment."""
     foreign: Document = {"seq": {"$exists": False}}
     if moment.asked:
-        # A document of another program is as old as the second in its `_id`.
-        second = -(-moment.at // 1_000_000)
-        foreign["_id"] = {"$lt": f"{second:08x}{'0' * 16}"}
+        foreign["_id"] = {"$lt": moment.foreign_before}
     there = {"$or": [{"seq": {"$lte": moment.seq}}, foreign]}
     still = {"$or": [{"out": {"$exists": False}}, {"out": {"$gt": moment.seq}}]}
     return {**query, "$and": [there, still, *query.get("$and", [])]}

@@ -407,16 +407,14 @@ def note_on_ctype(ctype: str, dtype: str | None = None) -> str | None:
     >>> note_on_ctype("pedestals", "float64")
     'values of pedestals are usually float32, these are float64; stored as they are'
     >>> print(note_on_ctype("pedestal"))
-    'pedestal' is not among the known types pedestals, ...; did you mean pedestals?
+    'pedestal' is no known type; did you mean pedestals?
     """
     known = CTYPES.get(ctype)
     if known is None:
         near = difflib.get_close_matches(ctype[:MAX_NAME].lower(), CTYPES, n=1, cutoff=0.75)
-        question = f"; did you mean {near[0]}?" if near else ""
-        return (
-            f"{_shown(ctype)} is not among the known types {', '.join(CTYPES)}; "
-            f"stored as it is{question}"
-        )
+        if near:
+            return f"{_shown(ctype)} is no known type; did you mean {near[0]}?"
+        return f"{_shown(ctype)} is not among the known types {', '.join(CTYPES)}; stored as it is"
     usual = ("str", "json") if known.dtype == "hdf5/dict" else (known.dtype,)
     if dtype is None or dtype in usual:
         return None

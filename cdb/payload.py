@@ -55,6 +55,7 @@ TAG = "$cdb"
 MAX_DEPTH = 100  # containers inside each other
 # Beyond, JSON's readers in other languages lose digits.
 MAX_PLAIN_INTEGER = 2**53
+BLOCK = 2**22  # values that are looked at together
 MAX_SHAPE_TEXT = 1_000  # characters
 MAX_DTYPE_TEXT = 20_000  # characters
 MAX_LITERAL = 64 * 2**20  # characters of a dict written as a Python literal
@@ -820,19 +821,32 @@ def _extent(array: NDArray[Any]) -> Iterator[str]:
     if array.dtype.kind == "b":
         yield f"{np.count_nonzero(array)} of {array.size} true"
         return
-    is_finite = np.isfinite(array)
-    finite = array if is_finite.all() else array[is_finite]
     has_order = array.dtype.kind != "c" and array.dtype.str[1:] != "M8"  # a date without a unit
-    if finite.size and has_order:
-        yield f"{finite.min()!s} .. {finite.max()!s}"
+    lowest, highest, n_finite = [], [], 0
+    for block in _blocks(array):
+        is_finite = np.isfinite(block)
+        finite = block if is_finite.all() else block[is_finite]
+        n_finite += finite.size
+        if finite.size and has_order:
+            lowest.append(finite.min())
+            highest.append(finite.max())
+    if lowest:
+        yield f"{min(lowest)!s} .. {max(highest)!s}"
     if array.dtype.kind in "mM":
-        missing = np.count_nonzero(np.isnat(array))
+        missing = sum(np.count_nonzero(np.isnat(block)) for block in _blocks(array))
         yield from [f"{missing} NaT"] if missing else []
         return
-    nans = np.count_nonzero(np.isnan(array))
-    infinite = array.size - finite.size - nans
+    nans = sum(np.count_nonzero(np.isnan(block)) for block in _blocks(array))
+    infinite = array.size - n_finite - nans
     yield from [f"{nans} NaN"] if nans else []
     yield from [f"{infinite} infinite"] if infinite else []
+
+
+def _blocks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Yield parts of an array: what is asked of gigabytes takes as much memory again at once."""
+    flat = array.reshape(-1)
+    for start in range(0, flat.size, BLOCK):
+        yield flat[start : start + BLOCK]
 
 
 def _warnings(data: object, place: Place) -> Iterator[str]:
@@ -852,7 +866,7 @@ def _warnings_about_array(array: NDArray[Any], place: Place) -> Iterator[str]:
         return
     if array.dtype.kind not in "fcmM":
         return
-    bad = array.size - np.count_nonzero(np.isfinite(array))
+    bad = array.size - sum(np.count_nonzero(np.isfinite(block)) for block in _blocks(array))
     what = "NaT" if array.dtype.kind in "mM" else "NaN or infinite"
     if bad == array.size:
         yield f"{_where(place)} holds no finite value in shape {array.shape}"

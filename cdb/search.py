@@ -226,8 +226,8 @@ def _reason(row: Row, rule: Rule, best: Row | None, place: Place, won: Version |
 
 
 def _merit(rule: Rule, place: Place) -> str:
-    summary = type(rule).__doc__ or ""
-    return summary.split("\n")[0].rstrip(".") + f" ({place.kind})"
+    summary = (type(rule).__doc__ or "").split("\n")[0].rstrip(".")
+    return f"{summary[:1].lower()}{summary[1:]} ({place.kind})"
 
 
 def _weaker(row: Row, best: Row, rule: Rule) -> str:

@@ -130,8 +130,8 @@ class RunRange:
         """Refuse a range that ends before it begins."""
         if self.end < self.begin:
             raise BadRun(
-                f"the range of runs ends before it begins, at {self.end} and {self.begin}; "
-                "give the first run and a last one that is not below, or 'end'"
+                f"the range of runs ends before it begins: the first is {self.begin}, the last "
+                f"{self.end}; give a last run that is not below, or 'end'"
             )
 
     @classmethod

@@ -101,6 +101,11 @@ def test_it_is_a_mapping_to_data_and_meta(det):
     }
 
 
+def test_what_is_done_to_a_meta_stays_there(det):
+    det.calibconst["pedestals"][1]["run"] = 7
+    assert det.calibconst["pedestals"][1]["run"] == 5
+
+
 def test_an_array_cannot_be_written_to(det):
     data, _ = det.calibconst["pedestals"]
     with pytest.raises(ValueError, match="read-only"):

@@ -111,7 +111,7 @@ def test_a_range_may_hold_one_run():
 
 
 def test_refuses_a_range_that_ends_before_it_begins():
-    with pytest.raises(BadRun, match="at 4 and 5"):
+    with pytest.raises(BadRun, match="the first is 5, the last 4"):
         RunRange.parse(5, 4)
 
 

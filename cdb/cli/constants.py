@@ -66,12 +66,12 @@ def ls_command(
     import cdb
 
     time = options.given_time(time_stamp, time_sec)
-    filters = (detector, ctype, experiment, dbsuffix, run, time, version, limit, as_of)
+    filters = (detector, ctype, experiment, dbsuffix, run, time, version, limit)
     with cdb.open(url) as db:
         if all(given is None for given in filters):
             from cdb.cli.stores import print_contents
 
-            print_contents(db, as_json=as_json)
+            print_contents(db, as_of, as_json=as_json)
             return
         found = db.find(
             detector=detector, ctype=ctype, experiment=experiment, dbsuffix=dbsuffix, run=run,
@@ -91,6 +91,7 @@ def ls_command(
 @options.ctype
 @options.experiment
 @options.dbsuffix
+@options.as_of
 @options.json_
 @options.url
 def history_command(
@@ -98,6 +99,7 @@ def history_command(
     ctype: str,
     experiment: str | None,
     dbsuffix: str | None,
+    as_of: int | str | None,
     as_json: bool,
     url: str | None,
 ) -> None:
@@ -105,7 +107,7 @@ def history_command(
     import cdb
 
     with cdb.open(url) as db:
-        found = db.history(detector, ctype, experiment=experiment, dbsuffix=dbsuffix)
+        found = db.history(detector, ctype, experiment=experiment, dbsuffix=dbsuffix, as_of=as_of)
     versions.print_all(found, as_json=as_json)
 
 

@@ -81,8 +81,8 @@ def print_command(
     from cdb.cli.stores import print_contents
 
     with cdb.open(url) as db:
-        if not any(names.values()) and docid is None and as_of is None:
-            print_contents(db, as_json=as_json)
+        if not any(names.values()) and docid is None:
+            print_contents(db, as_of, as_json=as_json)
             return
         found = db.find(**_place(**names), as_of=as_of)
     if docid is None:

@@ -35,7 +35,8 @@ def info_command(as_json: bool, url: str | None) -> None:
             # Said before the store is asked: it may not answer.
             click.echo(f"store: {described} - {why}")
         head = db.journal.head()
-        clock = _clock_offset(db) if head.seq else None
+        clock = db.store.clock()
+        offset = None if clock is None else round(db.journal.now() - clock, 3)
         experiments, detectors = len(db.experiments()), len(db.detectors())
     if as_json:
         output.as_json(
@@ -47,7 +48,7 @@ def info_command(as_json: bool, url: str | None) -> None:
                 "settled": head.settled,
                 "experiments": experiments,
                 "detectors": detectors,
-                "clock_offset": clock,
+                "clock_offset": offset,
                 "cdb": __version__,
             }
         )
@@ -59,21 +60,10 @@ def info_command(as_json: bool, url: str | None) -> None:
             "settled": "yes" if head.settled else "no: events wait to be completed",
             "experiments": experiments,
             "detectors": detectors,
-            "clock": "unknown" if clock is None else f"{clock:+.1f} s from the store's",
+            "clock": "unknown" if offset is None else f"{offset:+.1f} s from the store's",
             "cdb": __version__,
         }
     )
-
-
-def _clock_offset(db: "Database") -> float | None:
-    """Return by how much this machine's clock is ahead of the store's [s], if that is known."""
-    from cdb.errors import StoreRefused
-
-    try:
-        clock = db.store.clock()
-    except StoreRefused:
-        return None  # to tell the time a folder must be writable
-    return None if clock is None else round(db.journal.now() - clock, 3)
 
 
 def when(microseconds: int) -> str:
@@ -88,14 +78,15 @@ def when(microseconds: int) -> str:
     cdb detectors --json
     """,
 )
+@options.as_of
 @options.json_
 @options.url
-def detectors_command(as_json: bool, url: str | None) -> None:
+def detectors_command(as_of: int | str | None, as_json: bool, url: str | None) -> None:
     """List the detectors: short name, types of constants, long name."""
     import cdb
 
     with cdb.open(url) as db:
-        found = db.detectors()
+        found = db.detectors(as_of=as_of)
     if as_json:
         output.as_json(found)
     else:
@@ -109,23 +100,24 @@ def detectors_command(as_json: bool, url: str | None) -> None:
     cdb experiments --json
     """,
 )
+@options.as_of
 @options.json_
 @options.url
-def experiments_command(as_json: bool, url: str | None) -> None:
+def experiments_command(as_of: int | str | None, as_json: bool, url: str | None) -> None:
     """List the experiments with their detectors."""
     import cdb
 
     with cdb.open(url) as db:
-        found = db.experiments()
+        found = db.experiments(as_of=as_of)
     if as_json:
         output.as_json(found)
     else:
         _print_experiments(found)
 
 
-def print_contents(db: "Database", *, as_json: bool) -> None:
+def print_contents(db: "Database", as_of: int | str | None, *, as_json: bool) -> None:
     """Print the experiments and detectors of a store."""
-    experiments, detectors = db.experiments(), db.detectors()
+    experiments, detectors = db.experiments(as_of=as_of), db.detectors(as_of=as_of)
     if as_json:
         output.as_json({"experiments": experiments, "detectors": detectors})
         return

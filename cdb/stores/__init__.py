@@ -42,4 +42,7 @@ def open_store(url: str) -> Store:
         from cdb.stores.memory import MemoryStore
 
         return MemoryStore()
-    raise BadName(f"{url.split('@')[-1]!r} is no address of a store; good ones: {SCHEMES}")
+    wrong = f"{url.split('@')[-1]!r} is no address of a store; good ones: {SCHEMES}"
+    if url and "://" not in url:
+        wrong += f"; for this folder write {Path(url).absolute().as_uri()}"
+    raise BadName(wrong)

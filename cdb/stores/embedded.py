@@ -75,7 +75,9 @@ class EmbeddedStore(Store):
         self._local = threading.local()
         self._places: dict[tuple[str, str], int] = {}
         self._conditions: dict[tuple[object, ...], tuple[str, bool]] = {}
-        if self.folder.exists() and not self.folder.is_dir():
+        with _translated(self.folder):
+            is_in_the_way = self.folder.exists() and not self.folder.is_dir()
+        if is_in_the_way:
             raise StoreRefused(f"{self.folder} is not a folder; give one that is, or a new name")
 
     # connections -------------------------------------------------------------------------------
@@ -85,13 +87,35 @@ class EmbeddedStore(Store):
         # A connection must not cross a fork: the child would share the parent's locks.
         if getattr(self._local, "pid", None) == os.getpid():
             connection: sqlite3.Connection = self._local.connection
-            return connection
-        return self._connect() if self.path.exists() else None
+            if self._local.frozen is None or self._local.frozen == self._stamp():
+                return connection
+            self.close()
+        with _translated(self.folder):
+            there = self.path.exists()
+        return self._connect() if there else None
+
+    def _stamp(self) -> tuple[bool, int, int]:
+        """Return whether a writer is at work, and what changes when one was."""
+        status = self.path.stat()
+        return self._log.exists(), status.st_mtime_ns, status.st_size
+
+    @property
+    def _log(self) -> Path:
+        return self.path.with_name(self.path.name + "-wal")
 
     def _connect(self) -> sqlite3.Connection:
         with _translated(self.folder):
+            # Who may not write cannot make the files that readers and writers share. While there
+            # are none, no writer is at work and the file alone is whole; it is opened anew as
+            # soon as that changes.
+            alone = not os.access(self.folder, os.W_OK) and not self._log.exists()
+            frozen = self._stamp() if alone else None
             connection = sqlite3.connect(
-                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+                f"{self.path.as_uri()}{'?immutable=1' if alone else ''}",
+                uri=True,
+                timeout=BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
             )
             connection.execute("PRAGMA query_only = ON" if not _writable(self.path) else "SELECT 1")
             connection.execute("PRAGMA mmap_size = 268435456")
@@ -104,6 +128,7 @@ class EmbeddedStore(Store):
             if version < VERSION:
                 _make_tables(connection)
         self._local.connection, self._local.depth = connection, 0
+        self._local.frozen = frozen
         self._local.sweeping = False
         self._local.pid = os.getpid()
         return connection
@@ -112,7 +137,10 @@ class EmbeddedStore(Store):
         connection = self._connection()
         if connection is None:
             with _translated(self.folder):
-                self.payloads.mkdir(parents=True, exist_ok=True)
+                try:
+                    self.payloads.mkdir(parents=True, exist_ok=True)
+                except FileNotFoundError as error:
+                    raise StoreRefused(f"{error.filename} cannot be made") from error
             connection = self._connect()
         return connection
 
@@ -508,16 +536,26 @@ class EmbeddedStore(Store):
     # the store itself --------------------------------------------------------------------------
 
     def clock(self) -> float | None:
-        """Return the time of the file system, which is another machine's on a network disk."""
-        self._writing()
+        """Return the time of the file system, which is another machine's on a network disk.
+
+        None where there is nothing yet, or for who may not write.
+        """
+        if self._connection() is None:
+            return None
         stamp = self.payloads / ".writers"
-        with _translated(self.folder):
-            stamp.touch()
-            return stamp.stat().st_mtime
+        try:
+            with _translated(self.folder):
+                stamp.touch()
+                return stamp.stat().st_mtime
+        except StoreRefused:
+            return None
 
     def describe(self) -> str:
         """See `Store.describe`."""
-        state = "" if self.path.exists() else " (empty: made at the first add)"
+        try:
+            state = "" if self.path.exists() else " (empty: made at the first add)"
+        except OSError:
+            state = " (no permission to look into it)"
         return f"{self.url} (embedded, in the folder {self.folder}){state}"
 
     def close(self) -> None:
@@ -761,4 +799,6 @@ def _translated(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StoreFull(f"no space left in {folder}: free some, then try again") from error
-        raise
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise StoreRefused(f"cannot use {error.filename or folder}: {error.strerror}") from error

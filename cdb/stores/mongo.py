@@ -7,6 +7,7 @@ primary and see what a majority has.
 
 import datetime
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -72,7 +73,7 @@ class MongoStore(Store):
         self.url = url
         try:
             nodes = parse_uri(url, warn=False)["nodelist"] if client is None else []
-        except (errors.InvalidURI, errors.ConfigurationError) as error:
+        except (errors.InvalidURI, errors.ConfigurationError, ValueError) as error:
             raise BadName(
                 f"the address is no MongoDB address: {error}; write mongodb://host:27017/"
             ) from None
@@ -129,6 +130,7 @@ class MongoStore(Store):
 
     def _meaning(self, error: errors.PyMongoError, writes: bool) -> CalibError:
         text = str(error).split(", Timeout:")[0].split(", full error")[0]
+        text = re.sub(r" \(configured timeouts:[^)]*\)", "", text)
         if isinstance(error, errors.ServerSelectionTimeoutError):
             return StoreUnavailable(
                 f"no answer from {self.address}: {text}; check that the server runs, that the "

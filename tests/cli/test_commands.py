@@ -17,7 +17,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 
 WRITES = {"add", "retire", "restore", "amend", "fsck", "adopt", "deldoc", "delcol", "deldb"}
 READS = {*NAMES} - WRITES - {"completion"}
-AS_OF = {"get", "show", "ls", "explain", "journal", "print"}
+AS_OF = READS - {"info"}
 HIDES = {"retire", "amend", "fsck", "deldoc", "delcol", "deldb"}
 # psana 4.3.4, `cdb --help`.
 LETTERS = {

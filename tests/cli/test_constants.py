@@ -138,6 +138,27 @@ def test_the_past_can_be_asked(cdb, command, peds):
     assert now["comment"] == "new"
 
 
+def test_lists_can_be_asked_as_they_were(cdb, ask, peds):
+    cdb(*DEPLOY, "-c", "geometry", "-f", "mygeo")
+    cdb("retire", peds, "--reason", "beam was on", "--yes")
+    cdb("add", "-e", "xpp1", "-d", "epix_000001", "-c", "pedestals", "-f", "mypeds")
+    for number, experiments in enumerate([[], ["rixx45619"], ["rixx45619"], ["rixx45619"]]):
+        found = ask("experiments", "--as-of", str(number))
+        assert [known["experiment"] for known in found] == experiments
+    types = [[k["ctypes"] for k in ask("detectors", "--as-of", str(n))] for n in range(5)]
+    assert types == [
+        [], [["pedestals"]], [["geometry", "pedestals"]], [["geometry"]],
+        [["pedestals"], ["geometry"]],
+    ]  # fmt: skip
+    assert ask("ls", "--as-of", "1")["detectors"] == ask("detectors", "--as-of", "1")
+
+
+def test_history_can_be_asked_as_it_was(cdb, ask, peds):
+    cdb("retire", peds, "--reason", "beam was on", "--yes")
+    states = [[v["state"] for v in ask("history", *PEDS, "--as-of", str(n))] for n in range(3)]
+    assert states == [[], ["live"], ["retired"]]
+
+
 def test_a_time_without_events_is_the_empty_state(cdb, peds):
     result = cdb("show", *PEDS, "--as-of", "2021-10-01T00:00:00Z")
     assert result.exit_code == 1

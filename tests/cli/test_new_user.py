@@ -86,6 +86,7 @@ def untouched(folder: Path, db, peds) -> Iterator[None]:
         (["-e", "RIXX45619"], "differs from cdb_rixx45619 only in case"),
         (["-S", "my/test"], "database suffix 'my/test' holds"),
         (["-S", LONG], "has 200 characters"),
+        (["-m", "\udcff"], "'\\udcff' is no text"),
     ],
     ids=lambda value: " ".join(value)[:30] if isinstance(value, list) else None,
 )
@@ -101,7 +102,8 @@ def test_what_cannot_be_added_is_one_sentence(cdb, arguments, sentence):
     ("arguments", "sentence"),
     [
         (["-c", "pixel_gain"], "types there are: pedestals"),
-        (["-d", "epix_000009"], "no pedestals of epix_000009"),
+        (["-d", "epix_000009"], "no constants at all are there"),
+        (["--as-of", "0"], "as of event 0"),
         (["-d", "epix100a_0123"], "no detector 'epix100a_0123' is registered"),
         (["-e", "../x"], "experiment '../x' holds"),
         (["-f", "none/peds"], "there is no folder none"),
@@ -143,14 +145,16 @@ def test_a_file_with_a_strange_name_can_be_added(cdb, ask, folder):
 @pytest.mark.parametrize(
     ("address", "sentence"),
     [
-        ("store", "'store' is no address of a store"),
+        ("store", "for a folder write file:///"),
         ("http://localhost/", "is no address of a store"),
         ("file://host/x", "is no address of a store"),
         ("mongodb://", "is no MongoDB address"),
+        ("mongodb://127.0.0.1:99999/", "is no MongoDB address"),
+        ("file:///proc/none", "/proc/none"),
     ],
 )
 def test_an_address_that_is_none_is_one_sentence(cdb, address, sentence):
-    result = cdb("ls", "--url", address)
+    result = cdb(*ADD, "--url", address)
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
     assert sentence in result.stderr
 
@@ -196,6 +200,26 @@ def locked(folder: Path, peds) -> Iterator[Path]:
     yield store
     for path in everything:
         path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+@pytest.mark.parametrize("command", ["info", "ls", "journal", "fsck", "detectors"])
+def test_without_the_right_to_write_one_can_look(locked, command):
+    before = state(locked)
+    result = as_anybody(command)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert state(locked) == before
+
+
+def test_without_the_right_to_write_one_can_get(locked, db):
+    assert as_anybody("get", *WHICH, "-c", "pedestals").returncode == 0
+
+
+def test_without_the_right_to_read_the_store_it_is_said(locked):
+    locked.chmod(0)
+    for command in ("ls", "info"):
+        result = as_anybody(command)
+        assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+        assert "no permission" in result.stderr
 
 
 @pytest.mark.parametrize(
