@@ -154,7 +154,7 @@ def race(url: str, folder: Path, n_writers: int, n_adds: int) -> None:
     ]
     reader = start(workers.read_constants, url, str(folder / "reader.jsonl"), 99, 2.0)
     for process in [*writers, reader]:
-        process.join(300)
+        process.join(1200)
         assert process.exitcode == 0
 
 
@@ -187,7 +187,7 @@ def register_some(url: str, path: str, seed: int) -> None:
 def test_numbers_of_the_register_are_unique(url, tmp_path):
     writers = [start(register_some, url, str(tmp_path / f"r{s}.jsonl"), s) for s in range(8)]
     for process in writers:
-        process.join(300)
+        process.join(1200)
         assert process.exitcode == 0
     given: dict[str, set[str]] = {}
     for process in calls(tmp_path):

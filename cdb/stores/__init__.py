@@ -44,5 +44,5 @@ def open_store(url: str) -> Store:
         return MemoryStore()
     wrong = f"{url.split('@')[-1]!r} is no address of a store; good ones: {SCHEMES}"
     if url and "://" not in url:
-        wrong += f"; for this folder write {Path(url).absolute().as_uri()}"
+        wrong += f"; for a folder write {Path(url).absolute().as_uri()}"
     raise BadName(wrong)
