@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from cdb.stores import Store
@@ -68,13 +68,27 @@ def other(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 ROUNDS = iter(range(1_000_000))
 
 
+def holds_truth_values(value) -> bool:
+    """Return whether there is one anywhere: mongomock takes True for 1, as MongoDB does not."""
+    if isinstance(value, dict):
+        return any(map(holds_truth_values, (v for k, v in value.items() if k != "$exists")))
+    if isinstance(value, list | tuple):
+        return any(map(holds_truth_values, value))
+    return isinstance(value, bool)
+
+
+def is_mock(store: Store) -> bool:
+    return getattr(store, "url", "") == "mongodb://mock/"
+
+
 @settings(
     max_examples=150,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=list(HealthCheck),
 )
 @given(documents, queries, sorts, st.integers(0, 5))
 def test_all_stores_give_the_same_documents(other, documents, query, sort, limit):
+    assume(not (is_mock(other) and holds_truth_values([documents, query])))
     collection = f"{COLL}_{next(ROUNDS)}"
     reference = MemoryStore()
     made = [{"_id": f"{n:024x}", **document} for n, document in enumerate(documents)]
@@ -91,10 +105,11 @@ def test_all_stores_give_the_same_documents(other, documents, query, sort, limit
 @settings(
     max_examples=50,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=list(HealthCheck),
 )
 @given(documents, simple, st.sampled_from(INDEXED), values)
 def test_all_stores_update_the_same_documents(other, documents, query, field, value):
+    assume(not (is_mock(other) and holds_truth_values([documents, query])))
     collection = f"{COLL}_{next(ROUNDS)}"
     reference = MemoryStore()
     made = [{"_id": f"{n:024x}", **document} for n, document in enumerate(documents)]
