@@ -78,7 +78,7 @@ def load_index(filled: Filled) -> Index:
     query = {"detector": {"$in": [DETECTOR, RETIRED + DETECTOR]}, "seq": {"$exists": True}}
     index = Index()
     with open_store(filled.url) as store:
-        index.extend(store.rows(*PLACE, FIELDS, query))
+        index.extend(store.columns(*PLACE, FIELDS, query))
     return index
 
 
@@ -104,7 +104,7 @@ def view_after_event(index: Index) -> object:
     number = len(index.ids)
     values = {"run": 0, "end": 9, "time_sec": 0, "order": number, "seq": number}
     version = {"_id": f"new{number}", "ctype": CTYPE, "experiment": EXPERIMENTS[0], **values}
-    index.extend([tuple(version.get(name) for name in FIELDS)])
+    index.extend({name: [version.get(name)] for name in FIELDS})
     return index.view(NOW).winner(Covering(7))
 
 

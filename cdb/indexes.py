@@ -1,15 +1,25 @@
 """The indexes that a process keeps, brought up to date with the events since it last looked."""
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from cdb.constant import RETIRED
 from cdb.journal import Journal, Moment
-from cdb.lookup import FIELDS, Index, Place, Question, Row, View, choose, row_of, rule_at
-
-_CTYPE = FIELDS.index("ctype")
+from cdb.lookup import (
+    FIELDS,
+    Columns,
+    Index,
+    Place,
+    Question,
+    Row,
+    View,
+    choose,
+    picked,
+    row_of,
+    rule_at,
+)
 
 
 @dataclass
@@ -19,13 +29,13 @@ class _Kept:
     seq: int
     by_ctype: dict[str, Index] = field(default_factory=dict)
 
-    def extend(self, rows: Sequence[tuple[Any, ...]], seq: int) -> None:
-        groups: dict[str, list[tuple[Any, ...]]] = {}
-        for row in rows:
-            groups.setdefault(row[_CTYPE], []).append(row)
-        for ctype, group in groups.items():
+    def extend(self, columns: Columns, seq: int) -> None:
+        groups: dict[str, list[int]] = {}
+        for number, ctype in enumerate(columns["ctype"]):
+            groups.setdefault(ctype, []).append(number)
+        for ctype, numbers in groups.items():
             index = self.by_ctype.setdefault(ctype, Index())
-            index.extend(group)
+            index.extend(columns if len(groups) == 1 else picked(columns, numbers))
             index.last = max(index.last, seq)
 
     def retire(self, ctype: str, version_id: str, seq: int) -> None:
@@ -102,7 +112,7 @@ class Indexes:
         database, detector = name
         query = {"detector": {"$in": [detector, RETIRED + detector]}, "seq": {"$exists": True}}
         kept = _Kept(moment.seq)
-        kept.extend(self._journal.store.rows(database, detector, FIELDS, query), moment.head.seq)
+        kept.extend(self._journal.store.columns(database, detector, FIELDS, query), moment.head.seq)
         for event in moment.pending:
             _follow(kept, name, event)
         return kept
@@ -126,9 +136,9 @@ def _follow(kept: _Kept, name: tuple[str, str], event: dict[str, Any]) -> None:
         if (made["database"], made["collection"]) != name:
             continue
         if "document" in made:
-            row = tuple(made["document"].get(column) for column in FIELDS)
-            if row[_CTYPE] is not None:
-                kept.extend([row], event["_id"])
+            document = made["document"]
+            if document.get("ctype") is not None:
+                kept.extend({name: [document.get(name)] for name in FIELDS}, event["_id"])
         elif "set" in made:
             for ctype, index in kept.by_ctype.items():
                 if index.holds(made["id"]):

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RULES = ("range", "latest", "prior", "closest", "psana")
+Columns = Mapping[str, Sequence[Any]]
+
 FIELDS = ("_id", "ctype", "experiment", "run", "end", "time_sec", "order", "seq", "out")
 
 Query = dict[str, Any]
@@ -445,6 +447,11 @@ def _dated(time: int | None) -> Query:
 _NUMBERS = ("run", "end", "time_sec", "order", "seq", "out")
 
 
+def picked(columns: Columns, numbers: Sequence[int]) -> Columns:
+    """Return the versions with these numbers, of every column."""
+    return {name: [column[n] for n in numbers] for name, column in columns.items()}
+
+
 @dataclass
 class Index:
     """All versions of one (place, detector, ctype) that the journal names, in columns.
@@ -460,13 +467,11 @@ class Index:
     numbers: dict[str, list[int]] = field(default_factory=lambda: {name: [] for name in _NUMBERS})
     """Columns run, end, time_sec, order, seq, out."""
 
-    def extend(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Add versions, as tuples in the order of `FIELDS`; those that are there already stay."""
+    def extend(self, columns: Columns) -> None:
+        """Add versions, a list for each of `FIELDS`; those that are there already stay."""
         if self.ids:
-            rows = [row for row in rows if row[0] not in self._position]
-        if not rows:
-            return
-        columns = dict(zip(FIELDS, zip(*rows, strict=True), strict=True))
+            new = [n for n, id_ in enumerate(columns["_id"]) if id_ not in self._position]
+            columns = picked(columns, new)
         self.ids += columns["_id"]
         self.experiments += [name or NO_EXPERIMENT for name in columns["experiment"]]
         for name in _NUMBERS[:-1]:

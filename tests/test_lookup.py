@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cdb.database import Database
 from cdb.errors import BadQuestion, NotFound
 from cdb.lookup import (
+    FIELDS,
     Closest,
     Covering,
     Fallback,
@@ -262,7 +263,7 @@ def made_rows(drawn) -> list[Row]:
 def test_a_view_gives_what_the_rule_chooses(drawn, seq, time):
     made = made_rows(drawn)
     index = Index()
-    index.extend([tuple(row[:9]) for row in made])
+    index.extend({name: [row[n] for row in made] for n, name in enumerate(FIELDS)})
     view = index.view(seq, time=time)
     seen = [r for r in made if r.seq <= seq and (r.out is None or r.out > seq)]
     seen = [r for r in seen if time is None or r.time_sec <= time]

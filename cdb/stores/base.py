@@ -138,6 +138,14 @@ class Store(ABC):
         check_query(query)
         return self._rows(database, collection, fields, query, sort, limit)
 
+    def columns(
+        self, database: str, collection: str, fields: Sequence[str], query: Query | None = None
+    ) -> dict[str, list[Any]]:
+        """Return what `rows` does, by field: a list for each, all in the same order."""
+        query = query or {}
+        check_query(query)
+        return self._columns(database, collection, fields, query)
+
     def insert(
         self,
         database: str,
@@ -192,6 +200,12 @@ class Store(ABC):
     ) -> list[tuple[Any, ...]]:
         found = self._find(database, collection, query, sort, limit)
         return [tuple(document.get(name) for name in fields) for document in found]
+
+    def _columns(
+        self, database: str, collection: str, fields: Sequence[str], query: Query
+    ) -> dict[str, list[Any]]:
+        rows = self._rows(database, collection, fields, query, (), 0)
+        return {name: [row[number] for row in rows] for number, name in enumerate(fields)}
 
     @abstractmethod
     def _insert(

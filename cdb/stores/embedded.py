@@ -232,9 +232,29 @@ class EmbeddedStore(Store):
         sql = f"SELECT {columns} FROM documents WHERE place = ? AND {where}{order}"
         with _translated(self.folder):
             rows = connection.execute(f"{sql} LIMIT {limit or -1}", (place, *values)).fetchall()
-        if "pending" in fields:
-            return [tuple(_from_column(value) for value in row) for row in rows]
-        return rows
+        return [tuple(_from_column(value) for value in row) for row in rows]
+
+    def _columns(
+        self, database: str, collection: str, fields: Sequence[str], query: Query
+    ) -> dict[str, list[Any]]:
+        place = self._place(database, collection)
+        connection = self._connection()
+        where, values, exact = self._condition(query)
+        if place is None or connection is None or not exact or not {*fields} <= _KEPT:
+            return super()._columns(database, collection, fields, query)
+        # As one text a column, made and read by C alone: a third of the time that rows take.
+        arrays = ", ".join(f"json_group_array({_column(name)})" for name in fields)
+        sql = f"SELECT {arrays} FROM documents WHERE place = ? AND {where}"
+        try:
+            with _translated(self.folder):
+                texts = connection.execute(sql, (place, *values)).fetchone()
+            return {
+                name: json.loads(text, parse_float=_refused)
+                for name, text in zip(fields, texts, strict=True)
+            }
+        except (_Inexact, StoreRefused):
+            # Truth values are kept as bytes, which JSON cannot say, and fractions it may round.
+            return super()._columns(database, collection, fields, query)
 
     def _insert(
         self,
@@ -653,6 +673,14 @@ def _decoded(cursor: sqlite3.Cursor, folder: Path) -> Iterator[Document]:
             return
         for (body,) in bodies:
             yield json.loads(body)
+
+
+class _Inexact(ValueError):
+    """A number that SQLite's JSON may have rounded."""
+
+
+def _refused(text: str) -> float:
+    raise _Inexact(text)
 
 
 @functools.lru_cache(256)

@@ -100,6 +100,11 @@ def test_all_stores_give_the_same_documents(other, documents, query, sort, limit
     columns = ("_id", "run", "comment")
     expected_rows = [tuple(d.get(name) for name in columns) for d in expected]
     assert other.rows(DB, collection, columns, query, sort=order, limit=limit) == expected_rows
+    by_field = (
+        store.columns(DB, collection, ("_id", *INDEXED), query) for store in (reference, other)
+    )
+    found = [sorted(zip(*each.values(), strict=True)) for each in by_field]
+    assert found[0] == found[1]
 
 
 @settings(

@@ -92,6 +92,23 @@ def test_sorts_missing_first_then_numbers_then_texts(store):
     assert down == up[::-1]
 
 
+def test_gives_the_columns_of_what_a_query_asks_for(store):
+    fill(store, {"run": 0}, {"run": 1, "order": "a"}, {"run": 2, "order": 2**60}, {"run": 3})
+    found = store.columns(DB, COLL, ("run", "order"), {"run": {"$gt": 0}})
+    assert sorted(zip(*found.values(), strict=True)) == [(1, "a"), (2, 2**60), (3, None)]
+
+
+@pytest.mark.parametrize("value", [0.1 + 0.2, True, False])
+def test_columns_keep_fractions_and_truth_values(store, value):
+    fill(store, {"run": 1, "order": value})
+    assert store.columns(DB, COLL, ("order",)) == {"order": [value]}
+    assert type(store.columns(DB, COLL, ("order",))["order"][0]) is type(value)
+
+
+def test_columns_of_unknown_names_are_empty(store):
+    assert store.columns("cdb_nowhere", "nothing", ("_id", "run")) == {"_id": [], "run": []}
+
+
 def test_limits_after_sorting(store):
     fill(store, *({"run": n % 3, "order": n} for n in range(9)))
     found = store.rows(DB, COLL, ("run", "order"), sort=[("run", -1), ("order", -1)], limit=4)
