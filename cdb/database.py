@@ -17,7 +17,7 @@ from typing import Any, Self
 from cdb import deployments, lookup, names, register, search
 from cdb.calibconst import Calibconst, Detector
 from cdb.constant import AMENDABLE, RETIRED, Version, new_document, version_of
-from cdb.errors import BadName, BadQuestion, Corrupt, Duplicate, NotFound
+from cdb.errors import BadName, BadQuestion, Corrupt, Duplicate, NotFound, shown
 from cdb.indexes import Indexes
 from cdb.journal import (
     Journal,
@@ -357,7 +357,7 @@ class Database:
         if short is None:
             dettype = names.detector_type(longname)
             raise NotFound(
-                f"no detector {longname!r:.80} is registered; a short name has the form "
+                f"no detector {shown(longname)} is registered; a short name has the form "
                 f"{dettype}_000001, `cdb detectors` shows them, and `cdb add` registers new ones"
             )
         return short

@@ -40,7 +40,6 @@ import math
 import pickle
 import pickletools
 import re
-import reprlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -49,7 +48,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cdb.errors import BadPayload, UnsafePayload
+from cdb.errors import BadPayload, UnsafePayload, shown
 
 TAG = "$cdb"
 MAX_DEPTH = 100  # containers inside each other
@@ -75,9 +74,6 @@ _SHAPE = re.compile(rf"\( *\)|\[ *\]|\({_LENGTHS}\)|\[{_LENGTHS}\]|{_LENGTHS}")
 _HEX = re.compile(r"-?0x[0-9a-f]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _STRING = re.compile(r"""'(?:[^'\\]++|\\.)*+'|"(?:[^"\\]++|\\.)*+\"""", re.DOTALL)
-
-_abbreviate = reprlib.Repr()
-_abbreviate.maxstring = _abbreviate.maxother = 60
 
 Bytes = bytes | memoryview
 Place = tuple[object, ...]  # keys and indexes on the way to a value
@@ -186,7 +182,7 @@ def decode(data: Bytes, document: Mapping[str, object], *, allow_pickle: bool = 
             )
         case other:
             raise BadPayload(
-                f"data_type {_shown(other)} of the document is not one of 'ndarray', 'str', "
+                f"data_type {shown(other)} of the document is not one of 'ndarray', 'str', "
                 "'json', 'any'; mend the document, or take the stored bytes as they are"
             )
 
@@ -220,7 +216,7 @@ def describe(data: object) -> str:
                 len(data), "character"
             )
         case dict():
-            names = [key if _is_short_word(key) else _shown(key) for key in data]
+            names = [key if _is_short_word(key) else shown(key) for key in data]
             some = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
             return f"dict, {_count(len(data), 'key')}{': ' if names else ''}{some}"
         case list() | tuple():
@@ -228,7 +224,7 @@ def describe(data: object) -> str:
         case bytes():
             return f"bytes, {len(data)}"
         case _:
-            return f"{type(data).__name__}, {_shown(data)}"
+            return f"{type(data).__name__}, {shown(data)}"
 
 
 def warnings_about(data: object) -> list[str]:
@@ -272,7 +268,7 @@ def _text_of_dtype(dtype: np.dtype[Any], place: Place) -> str:
     """Return a dtype as psana writes it, a structured one as .npy files have it."""
     if dtype.hasobject:
         raise BadPayload(
-            f"{_where(place)} has the dtype {_shown(str(dtype))}, whose elements are objects "
+            f"{_where(place)} has the dtype {shown(str(dtype))}, whose elements are objects "
             "elsewhere in memory; convert it to numbers or texts by .astype(...), or to a list by "
             ".tolist()"
         )
@@ -283,7 +279,7 @@ def _text_of_dtype(dtype: np.dtype[Any], place: Place) -> str:
     except ValueError:
         pass  # fields that overlap have no description
     raise BadPayload(
-        f"{_where(place)} has the dtype {_shown(str(dtype))}, which has no text that can be read "
+        f"{_where(place)} has the dtype {shown(str(dtype))}, which has no text that can be read "
         "back; convert it to a plain one, such as float32"
     )
 
@@ -299,7 +295,7 @@ def _dtype(text: object, place: Place) -> np.dtype[Any]:
         except (ValueError, TypeError, SyntaxError, OverflowError, RecursionError, MemoryError):
             pass
     raise BadPayload(
-        f"the dtype of {_where(place)}, {_shown(text)}, is not the text of a dtype without "
+        f"the dtype of {_where(place)}, {shown(text)}, is not the text of a dtype without "
         "objects, such as 'float32', '>i4' or \"[('x', '<f4')]\"; mend the document"
     )
 
@@ -329,7 +325,7 @@ def _shape(value: object, place: Place) -> tuple[int, ...]:
     elif isinstance(value, list | tuple) and all(type(n) is int and n >= 0 for n in value):
         return tuple(value)
     raise BadPayload(
-        f"the shape of {_where(place)}, {_shown(value)}, is not the text of a tuple of lengths, "
+        f"the shape of {_where(place)}, {shown(value)}, is not the text of a tuple of lengths, "
         "such as '(3, 512, 1024)', '(5,)' or '()'; mend the document"
     )
 
@@ -356,8 +352,8 @@ def _array(
     expected = math.prod(shape) * dtype.itemsize
     if expected != data.nbytes:
         raise BadPayload(
-            f"{_where(place)} of shape {_shown(shape)} and dtype {_shown(str(dtype))} has "
-            f"{_shown(expected)} bytes, but {data.nbytes} are stored; the document or the payload "
+            f"{_where(place)} of shape {shown(shape)} and dtype {shown(str(dtype))} has "
+            f"{shown(expected)} bytes, but {data.nbytes} are stored; the document or the payload "
             "is damaged"
         )
     try:
@@ -366,7 +362,7 @@ def _array(
         return array
     except (ValueError, TypeError, OverflowError) as error:
         raise BadPayload(
-            f"{_where(place)} of shape {_shown(shape)} and dtype {_shown(str(dtype))} cannot be "
+            f"{_where(place)} of shape {shown(shape)} and dtype {shown(str(dtype))} cannot be "
             f"made of the stored bytes: {error}; the document or the payload is damaged"
         ) from None
 
@@ -433,7 +429,7 @@ def _deserialized(value: object, place: Place) -> object:
     if kind == "nd":
         if not isinstance(data, bytes):
             raise BadPayload(
-                f"the elements of {_where(place)}, {_shown(data)}, are not bytes; "
+                f"the elements of {_where(place)}, {shown(data)}, are not bytes; "
                 "take the stored text"
             )
         return _array(data, _dtype(dtype, place), _shape(value.get("shape"), place), place)
@@ -443,8 +439,8 @@ def _deserialized(value: object, place: Place) -> object:
         return _scalar_of_text(str(dtype), str(data))
     except ValueError:
         raise BadPayload(
-            f"{_where(place)}, {_shown(data)}, is not the text of a scalar of type "
-            f"{_shown(dtype)}; types are int, float, complex, bool, str and NumPy's"
+            f"{_where(place)}, {shown(data)}, is not the text of a scalar of type "
+            f"{shown(dtype)}; types are int, float, complex, bool, str and NumPy's"
         ) from None
 
 
@@ -537,7 +533,7 @@ def _decode_json(data: Bytes) -> object:
         raise
     except (ValueError, RecursionError) as error:
         raise BadPayload(
-            f"the payload is not JSON: {_abbreviate.repr(str(error))}; take the stored bytes"
+            f"the payload is not JSON: {shown(str(error))}; take the stored bytes"
         ) from None
     return _from_json(value, ())
 
@@ -560,8 +556,8 @@ def _from_json(value: Any, place: Place) -> Any:
         raise
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadPayload(
-            f"{_where(place)}, tagged {_shown(value[TAG])}, cannot be read "
-            f"({type(error).__name__}: {_abbreviate.repr(str(error))}); "
+            f"{_where(place)}, tagged {shown(value[TAG])}, cannot be read "
+            f"({type(error).__name__}: {shown(str(error))}); "
             "docs/payloads.md has the tags with an example of each"
         ) from None
 
@@ -658,7 +654,7 @@ class _Array(_Described):
     def made(self, plain: "_Plain") -> NDArray[Any]:
         version, shape, dtype, is_fortran, data = self.state
         if version != 1:
-            raise ValueError(f"version {_shown(version)} of an array")
+            raise ValueError(f"version {shown(version)} of an array")
         shape, dtype = _shape(shape, ()), plain.dtype(dtype)
         if dtype.kind != "O":
             return _array(_only_bytes(data), dtype, shape, (), "F" if is_fortran else "C")
@@ -711,7 +707,7 @@ class _Unpickler(pickle.Unpickler):
         admitted = _ADMITTED.get((module, name))
         if admitted is None:
             raise UnsafePayload(
-                f"the pickle asks for {_shown(f'{module}.{name}')}, and only arrays, scalars and "
+                f"the pickle asks for {shown(f'{module}.{name}')}, and only arrays, scalars and "
                 "plain containers are admitted; take the stored bytes if you trust who stored them"
             )
         return admitted
@@ -741,7 +737,7 @@ class _Plain:
         """Return the dtype that a value of a pickle describes."""
         made = self(value)
         if not isinstance(made, np.dtype):
-            raise TypeError(f"{_shown(value)} is no dtype")
+            raise TypeError(f"{shown(value)} is no dtype")
         return made
 
     def _made(self, value: Any) -> Any:
@@ -755,7 +751,7 @@ class _Plain:
             return value
         if isinstance(value, bytearray):
             return value
-        raise TypeError(f"{_shown(value)} is no value")
+        raise TypeError(f"{shown(value)} is no value")
 
 
 def _decode_pickle(data: Bytes) -> object:
@@ -769,7 +765,7 @@ def _decode_pickle(data: Bytes) -> object:
         # A hostile or damaged pickle can make the machine that reads it fail in any way.
         raise BadPayload(
             f"the pickle cannot be read ({type(error).__name__}: "
-            f"{_abbreviate.repr(str(error))}); take the stored bytes"
+            f"{shown(str(error))}); take the stored bytes"
         ) from error
 
 
@@ -782,24 +778,17 @@ def _check_memo(data: bytes) -> None:
 
 def _only_bytes(data: object) -> bytes:
     if not isinstance(data, bytes | bytearray):
-        raise TypeError(f"{_shown(data)} is not bytes")
+        raise TypeError(f"{shown(data)} is not bytes")
     return bytes(data)
 
 
 # Words -----------------------------------------------------------------------------------------
 
 
-def _shown(value: object) -> str:
-    """Return the repr of a value, cut to what a sentence can hold."""
-    if isinstance(value, int) and value.bit_length() > 200:
-        return f"an integer of {value.bit_length()} bits"
-    return _abbreviate.repr(value)
-
-
 def _where(place: Place) -> str:
     """Return a place in words: ``data['a'][3]``."""
-    shown = "".join(f"[{_shown(key)}]" for key in place[:6])
-    return f"data{shown}{'[...]' if len(place) > 6 else ''}"
+    keys = "".join(f"[{shown(key)}]" for key in place[:6])
+    return f"data{keys}{'[...]' if len(place) > 6 else ''}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -9,13 +9,12 @@ import math
 import numbers
 import operator
 import re
-import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Self
 
-from cdb.errors import BadRun, BadTime
+from cdb.errors import BadRun, BadTime, shown
 
 OPEN_END = 2**53  # the stored number of an open end; every run is below
 LAST_PSANA_RUN = 9999  # what psana takes `end` for; it passes over documents with runs above
@@ -35,9 +34,6 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _CLOCK = re.compile(r"[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?", re.IGNORECASE)
 _ZONE = re.compile(r" ?(?:(Z|UTC|GMT)|([+-])([0-9]{2})(?::?([0-9]{2}))?)", re.IGNORECASE)
 _GOOD_TIMES = "write 2021-10-01T00:00:00Z or 2021-10-01T00:00:00-0800"
-
-_abbreviate = reprlib.Repr()
-_abbreviate.maxstring = _abbreviate.maxother = 60
 
 
 # Runs ------------------------------------------------------------------------------------------
@@ -70,7 +66,7 @@ def parse_run(value: object, what: str = "run") -> int:
     run = _integer(value)
     if run is None or not 0 <= run < OPEN_END:
         raise BadRun(
-            f"{what} {_shown(value)} is not an integer from 0 to {OPEN_END - 1}; "
+            f"{what} {shown(value)} is not an integer from 0 to {OPEN_END - 1}; "
             "give one, as 7 or '7'"
         )
     return run
@@ -100,7 +96,7 @@ def parse_run_end(value: object) -> int | float:
         return parse_run(value)
     except BadRun:
         raise BadRun(
-            f"last run {_shown(value)} is neither an integer from 0 to {OPEN_END - 1} nor 'end'; "
+            f"last run {shown(value)} is neither an integer from 0 to {OPEN_END - 1} nor 'end'; "
             "give a number, or 'end' for an open end"
         ) from None
 
@@ -249,7 +245,7 @@ def parse_time(value: object, *, now: datetime | None = None) -> datetime:
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         return _time_of_seconds(float(value), value)
     raise BadTime(
-        f"time {_shown(value)} is of type {type(value).__name__}; "
+        f"time {shown(value)} is of type {type(value).__name__}; "
         f"give an aware datetime, Unix seconds, a stamp or a text: {_GOOD_TIMES}"
     )
 
@@ -303,7 +299,7 @@ def from_microseconds(count: int) -> datetime:
         return EPOCH + timedelta(microseconds=count)
     except OverflowError:
         raise BadTime(
-            f"{_shown(count)} microseconds since 1970 are outside the years 1 to 9999; "
+            f"{shown(count)} microseconds since 1970 are outside the years 1 to 9999; "
             "microseconds of today are about 1.8e15"
         ) from None
 
@@ -325,13 +321,6 @@ def time_stamp(time: datetime) -> str:
 
 
 # In common -------------------------------------------------------------------------------------
-
-
-def _shown(value: object) -> str:
-    """Return the repr of a value, cut to what a sentence can hold."""
-    if isinstance(value, int) and value.bit_length() > 200:
-        return f"an integer of {value.bit_length()} bits"
-    return _abbreviate.repr(value)
 
 
 def _integer(value: object) -> int | None:
@@ -361,12 +350,12 @@ def _stored_number(value: object) -> int | float | None:
 def _in_utc(time: datetime, value: object) -> datetime:
     """Return an aware time in UTC; `value` is what the user gave."""
     if time.utcoffset() is None:
-        raise BadTime(f"time {_shown(str(value))} has no zone; {_GOOD_TIMES}")
+        raise BadTime(f"time {shown(str(value))} has no zone; {_GOOD_TIMES}")
     try:
         return time.astimezone(UTC)
     except OverflowError:
         raise BadTime(
-            f"time {_shown(str(value))} is outside the years 1 to 9999 in UTC; {_GOOD_TIMES}"
+            f"time {shown(str(value))} is outside the years 1 to 9999 in UTC; {_GOOD_TIMES}"
         ) from None
 
 
@@ -376,7 +365,7 @@ def _time_of_integer(number: int, value: object) -> datetime:
     since_1990, nanoseconds = divmod(number, 2**32)
     if not FIRST_STAMP <= since_1990 < 2**32 or nanoseconds >= 1_000_000_000:
         raise BadTime(
-            f"time {_shown(value)} is neither Unix seconds (above 0, below {LAST_SECOND}) nor an "
+            f"time {shown(value)} is neither Unix seconds (above 0, below {LAST_SECOND}) nor an "
             "LCLS-II stamp of 2009 or later (seconds since 1990 in the upper 32 bits, nanoseconds "
             f"in the lower); {_GOOD_TIMES}"
         )
@@ -387,7 +376,7 @@ def _time_of_seconds(number: int | float, value: object) -> datetime:
     # Not `not 0 < number`: NaN must fail as well.
     if not (0 < number < LAST_SECOND):
         raise BadTime(
-            f"time {_shown(value)} is not in the Unix seconds above 0 and below {LAST_SECOND}; "
+            f"time {shown(value)} is not in the Unix seconds above 0 and below {LAST_SECOND}; "
             f"{_GOOD_TIMES}"
         )
     return datetime.fromtimestamp(number, UTC)
@@ -403,7 +392,7 @@ def _time_of_text(text: str, now: datetime | None) -> datetime:
     date = _DATE.match(text)
     clock = date and _CLOCK.match(text, date.end())
     if not date or not clock:
-        raise BadTime(f"time {_shown(text)} is not a date, a time and a zone; {_GOOD_TIMES}")
+        raise BadTime(f"time {shown(text)} is not a date, a time and a zone; {_GOOD_TIMES}")
     zone = _zone(text, clock.end())
     hour, minute, second, fraction = clock.groups("0")
     try:
@@ -412,17 +401,17 @@ def _time_of_text(text: str, now: datetime | None) -> datetime:
     except ValueError as error:
         if isinstance(error, BadTime):
             raise
-        raise BadTime(f"time {_shown(text)} does not exist: {error}; {_GOOD_TIMES}") from None
+        raise BadTime(f"time {shown(text)} does not exist: {error}; {_GOOD_TIMES}") from None
 
 
 def _zone(text: str, begin: int) -> timezone:
     """Return the zone that a time text ends with."""
     if begin == len(text):
-        raise BadTime(f"time {_shown(text)} has no zone; {_GOOD_TIMES}")
+        raise BadTime(f"time {shown(text)} has no zone; {_GOOD_TIMES}")
     zone = _ZONE.fullmatch(text, begin)
     if not zone:
         raise BadTime(
-            f"the zone {_shown(text[begin:].strip())} of time {_shown(text)} is neither Z, UTC, "
+            f"the zone {shown(text[begin:].strip())} of time {shown(text)} is neither Z, UTC, "
             f"GMT nor an offset; {_GOOD_TIMES}"
         )
     name, sign, hours, minutes = zone.groups()
@@ -431,7 +420,7 @@ def _zone(text: str, begin: int) -> timezone:
     offset = timedelta(hours=int(hours), minutes=int(minutes or 0))
     if int(minutes or 0) > 59 or offset > timedelta(hours=15):
         raise BadTime(
-            f"the offset {_shown(text[begin:].strip())} of time {_shown(text)} is no zone's: "
+            f"the offset {shown(text[begin:].strip())} of time {shown(text)} is no zone's: "
             f"offsets are from -1500 to +1500; {_GOOD_TIMES}"
         )
     return timezone(-offset if sign == "-" else offset)

@@ -22,7 +22,7 @@ from types import SimpleNamespace
 from typing import IO, Any
 
 from cdb import payload
-from cdb.errors import BadFile, BadPayload, UnsafePayload
+from cdb.errors import BadFile, BadPayload, UnsafePayload, shown
 
 TEXT = ("txt", "text", "str")
 JSON = ("json",)
@@ -74,7 +74,7 @@ def read(
     """
     path = Path(path)
     if dtype is not None and dtype not in FILE_TYPES:
-        raise BadFile(f"unknown file type {dtype!r:.60}; known: {', '.join(FILE_TYPES)}")
+        raise BadFile(f"unknown file type {shown(dtype)}; known: {', '.join(FILE_TYPES)}")
     with _readable(path):
         if ctype == "geometry" or dtype in TEXT:
             return _read_text(path, ctype)
