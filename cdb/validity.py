@@ -11,7 +11,7 @@ import operator
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from cdb.errors import BadRun, BadTime, shown
@@ -30,9 +30,12 @@ FIRST_STAMP = 1_230_768_000 - LCLS_EPOCH
 _DIGITS = re.compile(r"0*([0-9]{1,16})")
 # Nine digits at least: a text as short as "20211001" is rather a date, and "5" is neither.
 _SECONDS = re.compile(r"[0-9]{9,19}(\.[0-9]{1,9})?")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_CLOCK = re.compile(r"[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?", re.IGNORECASE)
-_ZONE = re.compile(r" ?(?:(Z|UTC|GMT)|([+-])([0-9]{2})(?::?([0-9]{2}))?)", re.IGNORECASE)
+# What dateutil would read besides is left out: 20211001T00Z, week 39, and 24:00 for the next day.
+_TEXT = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ](?!24)([0-9]{2}:[0-9]{2}[0-9:.,]*) ?(.*)", re.IGNORECASE
+)
+_OFFSET = re.compile("[+-][0-9:]+")
+_LARGEST_OFFSET = timedelta(hours=15)
 _GOOD_TIMES = "write 2021-10-01T00:00:00Z or 2021-10-01T00:00:00-0800"
 
 
@@ -389,38 +392,37 @@ def _time_of_text(text: str, now: datetime | None) -> datetime:
         return (
             _time_of_seconds(float(text), text) if number[1] else _time_of_integer(int(text), text)
         )
-    date = _DATE.match(text)
-    clock = date and _CLOCK.match(text, date.end())
-    if not date or not clock:
+    found = _TEXT.fullmatch(text)
+    if not found:
         raise BadTime(f"time {shown(text)} is not a date, a time and a zone; {_GOOD_TIMES}")
-    zone = _zone(text, clock.end())
-    hour, minute, second, fraction = clock.groups("0")
-    try:
-        time = datetime.fromisoformat(f"{date[0]}T{hour}:{minute}:{second:0>2}")
-        return _in_utc(time.replace(microsecond=int(f"{fraction:0<6}"[:6]), tzinfo=zone), text)
-    except ValueError as error:
-        if isinstance(error, BadTime):
-            raise
-        raise BadTime(f"time {shown(text)} does not exist: {error}; {_GOOD_TIMES}") from None
+    date, clock, zone = found.groups()
+    time = _time_of_iso(f"{date}T{clock}{_iso_zone(zone, text)}", text)
+    if abs(time.utcoffset() or timedelta()) > _LARGEST_OFFSET:
+        raise BadTime(
+            f"the offset {shown(zone)} of time {shown(text)} is no zone's: offsets are from -1500 "
+            f"to +1500; {_GOOD_TIMES}"
+        )
+    return _in_utc(time, text)
 
 
-def _zone(text: str, begin: int) -> timezone:
-    """Return the zone that a time text ends with."""
-    if begin == len(text):
-        raise BadTime(f"time {shown(text)} has no zone; {_GOOD_TIMES}")
-    zone = _ZONE.fullmatch(text, begin)
+def _iso_zone(zone: str, text: str) -> str:
+    """Return the zone that a time text ends with, as ISO 8601 has it."""
     if not zone:
-        raise BadTime(
-            f"the zone {shown(text[begin:].strip())} of time {shown(text)} is neither Z, UTC, "
-            f"GMT nor an offset; {_GOOD_TIMES}"
-        )
-    name, sign, hours, minutes = zone.groups()
-    if name:
-        return UTC
-    offset = timedelta(hours=int(hours), minutes=int(minutes or 0))
-    if int(minutes or 0) > 59 or offset > timedelta(hours=15):
-        raise BadTime(
-            f"the offset {shown(text[begin:].strip())} of time {shown(text)} is no zone's: "
-            f"offsets are from -1500 to +1500; {_GOOD_TIMES}"
-        )
-    return timezone(-offset if sign == "-" else offset)
+        raise BadTime(f"time {shown(text)} has no zone; {_GOOD_TIMES}")
+    if zone.upper() in ("Z", "UTC", "GMT"):
+        return "Z"
+    if _OFFSET.fullmatch(zone):
+        return zone
+    raise BadTime(
+        f"the zone {shown(zone)} of time {shown(text)} is neither Z, UTC, GMT nor an offset; "
+        f"{_GOOD_TIMES}"
+    )
+
+
+def _time_of_iso(iso: str, text: str) -> datetime:
+    from dateutil.parser import isoparse  # loads as slowly as all of this module
+
+    try:
+        return isoparse(iso)
+    except ValueError as error:
+        raise BadTime(f"time {shown(text)} cannot be: {error}; {_GOOD_TIMES}") from None
