@@ -163,8 +163,8 @@ def _read_json(path: Path) -> Any:
 def _read_pickle(path: Path, allow_pickle: bool) -> Any:
     if not allow_pickle:
         raise UnsafePayload(
-            f"{path} is a pickle, which can run code; save it as .npy or .json or, if you trust "
-            "it, say --allow-pickle"
+            f"{path} is a pickle, which could run code; save it as .npy or .json or, if you trust "
+            "it, say allow_pickle=True in Python, --allow-pickle on the command line"
         )
     try:
         return payload.decode(path.read_bytes(), {"data_type": "any"}, allow_pickle=True)

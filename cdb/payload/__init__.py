@@ -140,7 +140,8 @@ def decode(data: Bytes, document: Mapping[str, object], *, allow_pickle: bool = 
         case "any":
             raise UnsafePayload(
                 "the payload is a pickle, which could run code; if you trust who stored it, ask "
-                "with allow_pickle=True, which admits arrays, scalars and plain containers"
+                "with allow_pickle=True in Python, --allow-pickle on the command line: arrays, "
+                "scalars and plain containers are read then, and nothing else"
             )
         case other:
             raise BadPayload(

@@ -149,7 +149,8 @@ class _Unpickler(pickle.Unpickler):
         if admitted is None:
             raise UnsafePayload(
                 f"the pickle asks for {shown(f'{module}.{name}')}, and only arrays, scalars and "
-                "plain containers are admitted; take the stored bytes if you trust who stored them"
+                "plain containers are admitted; if you trust who stored it, take the stored bytes "
+                "(Database.read in Python, `cdb get --format raw`) and unpickle them yourself"
             )
         return admitted
 
