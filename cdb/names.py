@@ -358,6 +358,36 @@ def detector_database(short: str, dbsuffix: str | None = None) -> str:
     return private
 
 
+def databases_of(short: str, experiment: str | None, dbsuffix: str | None) -> list[str]:
+    """Return where a constant is filed: a private database alone, or experiment and detector.
+
+    Parameters
+    ----------
+    short : str
+        Short name of the detector.
+    experiment : str or None
+        Whose constant it is.
+    dbsuffix : str or None
+        Of a private database; the others are left alone then.
+
+    Raises
+    ------
+    BadName
+        If a name cannot be used.
+
+    Examples
+    --------
+    >>> databases_of("epix10ka_000001", "rixx45619", None)
+    ['cdb_rixx45619', 'cdb_epix10ka_000001']
+    >>> databases_of("epix10ka_000001", "rixx45619", "mytest")
+    ['cdb_epix10ka_000001_mytest']
+    """
+    if dbsuffix is not None:
+        return [detector_database(short, dbsuffix)]
+    own = [] if experiment is None else [experiment_database(experiment)]
+    return [*own, detector_database(short)]
+
+
 def check_database(name: str) -> str:
     """Return the name of a database of constants, prefix and all, if there can be one.
 
