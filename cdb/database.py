@@ -9,31 +9,20 @@ import logging
 import os
 import time as clock
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from cdb import deployments, lookup, names, register, search
+from cdb import deployments, enrolment, inventory, listing, lookup, names, search
 from cdb.calibconst import Calibconst, Detector
-from cdb.constant import AMENDABLE, RETIRED, Version, new_document, version_of
-from cdb.errors import BadName, BadQuestion, Corrupt, Duplicate, NotFound
+from cdb.constant import AMENDABLE, Version, new_document, version_of
+from cdb.errors import BadQuestion, Corrupt, NotFound
 from cdb.indexes import Indexes
-from cdb.journal import (
-    Journal,
-    Moment,
-    Proposal,
-    Step,
-    check_texts,
-    entry,
-    no_step,
-    payload_key,
-)
+from cdb.journal import Journal, Moment, Step, check_texts, no_step
 from cdb.lookup import Place, Question
 from cdb.search import Explanation
 from cdb.stores import open_store
-from cdb.stores.base import Progress, Store, new_id
-from cdb.stores.layout import INVENTORY, JOURNAL, JOURNAL_DATABASE
+from cdb.stores.base import Progress, Store
 from cdb.validity import (
     RunRange,
     from_microseconds,
@@ -232,8 +221,8 @@ class Database:
         for check, name in ((names.check_experiment, experiment), (names.check_dbsuffix, dbsuffix)):
             if name is not None:
                 check(name)
-        short = self._short_name_to_write(detector, dry_run=dry_run)
-        databases = _databases(short, experiment, dbsuffix)
+        short = enrolment.enrol(self.journal, detector, dry_run=dry_run)
+        databases = names.databases_of(short, experiment, dbsuffix)
         fields = {
             "version": version, "comment": comment, "detname": detname, "dettype": dettype,
             "longname": longname or (None if detector == short else detector), "dtype": dtype,
@@ -253,7 +242,9 @@ class Database:
             fields=fields,
         )
         check_texts(document)
-        shared = self._prepare(databases, short, document["sha256"], dry_run=dry_run)
+        shared = inventory.prepare(
+            self.store, databases, short, document["sha256"], dry_run=dry_run
+        )
         return deployments.Deployment(
             self.journal,
             databases,
@@ -267,66 +258,6 @@ class Database:
             dry_run=dry_run,
             progress=progress,
         ).commit()
-
-    def _prepare(
-        self, databases: list[str], collection: str, sha256: str, *, dry_run: bool
-    ) -> dict[str, str]:
-        """Make sure that the databases have their indexes, and names that no other has.
-
-        Returns
-        -------
-        shared : dict
-            Bytes with this digest that an event has named already, by database.
-        """
-        names_ = {database.lower(): database for database in databases}
-        indexed = {f"{database}/{collection}": database for database in databases}
-        payloads = {payload_key(database, sha256): database for database in databases}
-        rows = self.store.rows(
-            JOURNAL_DATABASE,
-            INVENTORY,
-            ("_id", "database", "id_data"),
-            {"_id": {"$in": [*names_, *indexed, *payloads]}},
-        )
-        known = {key: (database, id_data) for key, database, id_data in rows}
-        for lower, database in names_.items():
-            self._claim(lower, database, known, dry_run=dry_run)
-        for key, database in indexed.items():
-            if key not in known and not dry_run:
-                self._index(key, database, collection)
-        return {payloads[key]: known[key][1] for key in payloads if key in known}
-
-    def _claim(
-        self,
-        lower: str,
-        database: str,
-        known: Mapping[str, tuple[str | None, str | None]],
-        *,
-        dry_run: bool,
-    ) -> None:
-        """Refuse a database whose name differs from another's only in case; MongoDB would."""
-        other = known[lower][0] if lower in known else None
-        if lower not in known:
-            other = names.same_but_for_case(database, self.store.databases())
-            if other is None and not dry_run:
-                made = {"_id": lower, "database": database}
-                try:
-                    self.store.insert(JOURNAL_DATABASE, INVENTORY, [made])
-                except Duplicate:
-                    query = {"_id": lower}
-                    found = self.store.rows(JOURNAL_DATABASE, INVENTORY, ("database",), query)
-                    other = found[0][0]
-        if other not in (None, database):
-            raise BadName(
-                f"database {database} differs from {other} only in case, which MongoDB does not "
-                "allow; write the name as it is there"
-            )
-
-    def _index(self, key: str, database: str, collection: str) -> None:
-        """Make the indexes of a new collection, and of the journal if it is new too."""
-        self.store.prepare(JOURNAL_DATABASE, JOURNAL)
-        self.store.prepare(database, collection)
-        made = {"_id": key, "database": database}
-        self.store.insert(JOURNAL_DATABASE, INVENTORY, [made], ignore_duplicates=True)
 
     # names -------------------------------------------------------------------------------------
 
@@ -346,58 +277,9 @@ class Database:
             If a long name is not in the register.
         """
         names.check_detector(detector)
-        return (
-            detector
-            if names.is_short_name(detector)
-            else self._registered(detector, self._moment(as_of))
-        )
-
-    def _registered(self, longname: str, moment: Moment) -> str:
-        short = register.match(longname, self._entries(longname, moment))
-        if short is None:
-            dettype = names.detector_type(longname)
-            raise NotFound(
-                f"no detector {longname!r:.80} is registered; a short name has the form "
-                f"{dettype}_000001, `cdb detectors` shows them, and `cdb add` registers new ones"
-            )
-        return short
-
-    def _entries(self, longname: str, moment: Moment) -> list[Document]:
-        """Return the register's visible documents of a detector's type."""
-        dettype = names.detector_type(longname)
-        found = self.journal.find(moment, names.REGISTER, dettype, {})
-        return [register.unretired(document) for document in found]
-
-    def _short_name_to_write(self, detector: str, *, dry_run: bool) -> str:
-        """Return a detector's short name; register a long name that is new."""
         if names.is_short_name(detector):
             return detector
-        found: list[str] = []
-        dettype = names.detector_type(detector)
-        collection = (names.REGISTER, dettype)
-        key = "/".join(collection)
-
-        def propose(moment: Moment) -> Proposal | None:
-            short = register.match(detector, self._entries(detector, moment))
-            if short is not None:
-                found[:] = [short]
-                return None
-            everything = [*self.store.find(*collection), *moment.added.get(collection, {}).values()]
-            number = register.next_number(dettype, everything, self.store.databases())
-            if not everything and not dry_run:
-                self.store.prepare(*collection)
-            found[:] = [names.short_name(dettype, number)]
-            return Proposal("register", "", lambda seq, at: [made(number, seq, at)],
-                            keys=frozenset([key]))  # fmt: skip
-
-        def made(number: int, seq: int, at: int) -> Document:
-            id_, time = new_id(at), from_microseconds(at)
-            document = register.new_entry(detector, number, id=id_, time=time)
-            document |= {"seq": seq, "order": at}
-            return entry(*collection, id_, key, document)
-
-        (self.journal.rehearse if dry_run else self.journal.commit)(propose)
-        return found[0]
+        return enrolment.short_name(self.journal, detector, self._moment(as_of))
 
     # looking up --------------------------------------------------------------------------------
 
@@ -666,45 +548,22 @@ class Database:
         BadQuestion
             If neither a detector nor an experiment is named.
         """
+        if ctype is not None:
+            names.check_ctype(ctype)
         question = _question(run, time, "range", experiment)
         moment = self._moment(as_of)
-        query: Document = {}
-        if ctype is not None:
-            query["ctype"] = names.check_ctype(ctype)
-        if version is not None:
-            query["version"] = version
-        if question.time is not None:
-            query["time_sec"] = {"$lte": question.time}
-        found: list[Version] = []
-        for database, collection in self._shelves(moment, detector, experiment, dbsuffix):
-            documents = self.journal.find(
-                moment,
-                database,
-                collection,
-                query,
-                detector=collection,
-                sort=[("ctype", 1), ("run", 1), ("_id", 1)],
-            )
-            for document in documents:
-                made = version_of(document, database, collection, seq=moment.seq)
-                if question.run is None or (made.runs is not None and question.run in made.runs):
-                    found.append(made)
-                if limit and len(found) == limit:
-                    return found
-        return found
-
-    def _shelves(
-        self, moment: Moment, detector: str | None, experiment: str | None, dbsuffix: str | None
-    ) -> list[tuple[str, str]]:
-        """Return the collections that `find` goes through."""
-        if detector is not None:
-            short = self._short_name(detector, moment)
-            return [(_databases(short, experiment, dbsuffix)[0], short)]
-        if experiment is None:
-            raise BadQuestion("name a detector, an experiment or both: -d, -e")
-        database = names.experiment_database(experiment)
-        pending = {name for place, name in moment.added if place == database}
-        return [(database, name) for name in sorted({*self.store.collections(database), *pending})]
+        short = None if detector is None else self._short_name(detector, moment)
+        places = listing.shelves(self.journal, moment, short, experiment, dbsuffix)
+        return listing.find(
+            self.journal,
+            moment,
+            places,
+            ctype=ctype,
+            run=question.run,
+            time=question.time,
+            version=version,
+            limit=limit,
+        )
 
     def history(
         self,
@@ -722,30 +581,8 @@ class Database:
         names.check_ctype(ctype)
         moment = self._moment(as_of)
         short = self._short_name(detector, moment)
-        database = _databases(short, experiment, dbsuffix)[0]
-        query = {"ctype": ctype, "detector": {"$in": [short, RETIRED + short]}}
-        documents = {
-            document["_id"]: document
-            for document in (
-                *self.store.find(database, short, query),
-                *moment.added.get((database, short), {}).values(),
-            )
-            if document.get("ctype") == ctype and moment.knows(document)
-        }
-        gone = moment.gone.get((database, short), {})
-        found = []
-        for document in documents.values():
-            if document["_id"] in gone:
-                document["out"] = gone[document["_id"]]
-            version = version_of(document, database, short, seq=moment.seq)
-            found.append(self._with_note(version))
-        return sorted(found, key=lambda v: (v.seq or 0, v.id), reverse=True)
-
-    def _with_note(self, version: Version) -> Version:
-        event = None if version.out is None else self.journal.event(version.out)
-        if event is None:
-            return version
-        return replace(version, note=search.what_happened(event, version.id))
+        database = names.databases_of(short, experiment, dbsuffix)[0]
+        return listing.history(self.journal, moment, database, short, ctype)
 
     def detectors(self, *, as_of: AsOf | None = None) -> list[dict[str, Any]]:
         """Return the known detectors: short name, long name, types there are.
@@ -760,36 +597,7 @@ class Database:
         detectors : list of dict
             With `detector`, `longname` and `ctypes`.
         """
-        moment = self._moment(as_of)
-        longnames: dict[str, str] = {}
-        pending = {name for database, name in moment.added if database == names.REGISTER}
-        for dettype in {*self.store.collections(names.REGISTER), *pending}:
-            for document in self.journal.find(moment, names.REGISTER, dettype, {}):
-                if register.is_entry(document):
-                    longnames[document["short"]] = document["long"]
-        shorts = {
-            name
-            for database in self.store.databases()
-            if database != names.REGISTER
-            for name in [database.removeprefix(names.PREFIX)]
-            if database.startswith(names.PREFIX) and names.is_short_name(name)
-        }
-        found = []
-        for short in sorted({*shorts, *longnames}):
-            ctypes = self._ctypes(moment, names.detector_database(short), short)
-            if ctypes or short in longnames or as_of is None:
-                known = {"detector": short, "longname": longnames.get(short, "")}
-                found.append({**known, "ctypes": ctypes})
-        return found
-
-    def _ctypes(self, moment: Moment, database: str, collection: str) -> list[str]:
-        if not moment.asked:
-            query = {"detector": collection}
-            types = self.store.distinct(database, collection, "ctype", query)
-        else:
-            visible = self.journal.find(moment, database, collection, {}, detector=collection)
-            types = sorted({document["ctype"] for document in visible if "ctype" in document})
-        return [str(ctype) for ctype in types]
+        return listing.detectors(self.journal, self._moment(as_of))
 
     def experiments(self, *, as_of: AsOf | None = None) -> list[dict[str, Any]]:
         """Return the known experiments with their detectors.
@@ -804,18 +612,7 @@ class Database:
         experiments : list of dict
             With `experiment` and `detectors`.
         """
-        moment = self._moment(as_of)
-        found = []
-        for database in self.store.databases():
-            name = database.removeprefix(names.PREFIX)
-            if name == database or database == names.REGISTER or names.names_a_detector(name):
-                continue
-            detectors = self.store.collections(database)
-            if moment.asked:
-                detectors = [d for d in detectors if self._ctypes(moment, database, d)]
-            if detectors:
-                found.append({"experiment": name, "detectors": detectors})
-        return found
+        return listing.experiments(self.journal, self._moment(as_of))
 
     # retiring and mending ----------------------------------------------------------------------
 
@@ -838,7 +635,7 @@ class Database:
         WrongState
             If it has left already.
         """
-        return deployments.retire(self.journal, self._commit(dry_run), id, _stated(reason))
+        return deployments.retire(self.journal, self._commit(dry_run), id, reason)
 
     def restore(self, id: str, *, reason: str, dry_run: bool = False) -> Version:  # noqa: A002
         """Bring a retired version back, in its old place among equals.
@@ -846,7 +643,7 @@ class Database:
         Parameters and errors are those of `retire`; a version that was replaced is not restored,
         the error names its successor.
         """
-        return deployments.restore(self.journal, self._commit(dry_run), id, _stated(reason))
+        return deployments.restore(self.journal, self._commit(dry_run), id, reason)
 
     def amend(
         self,
@@ -899,17 +696,10 @@ class Database:
             begin = parse_time(time)
             changes |= {"time_sec": seconds(begin), "time_stamp": time_stamp(begin)}
         if run is not None or run_end is not None:
-            changes |= self._new_runs(id, run, run_end)
+            changes |= deployments.amended_runs(self.journal, id, run, run_end)
         if not changes:
             raise BadQuestion(f"nothing to change; give run, run_end, time, {', '.join(AMENDABLE)}")
         return deployments.amend(self.journal, self._commit(dry_run), id, changes, reason)
-
-    def _new_runs(self, id: str, run: int | str | None, run_end: int | str | None) -> Document:  # noqa: A002
-        old = version_of(deployments.fate_of(self.journal, id).copies[0]["document"], "", "").runs
-        begin = run if run is not None else (old.begin if old else 0)
-        end = run_end if run_end is not None else (old.text_end if old else "end")
-        runs = RunRange.parse(begin, end)
-        return {"run": runs.begin, "run_end": runs.text_end, "end": runs.stored_end}
 
     def _commit(self, dry_run: bool) -> Any:
         return self.journal.rehearse if dry_run else self.journal.commit
@@ -925,15 +715,9 @@ class Database:
 
     def _short_name(self, detector: str, moment: Moment) -> str:
         names.check_detector(detector)
-        return detector if names.is_short_name(detector) else self._registered(detector, moment)
-
-
-def _databases(short: str, experiment: str | None, dbsuffix: str | None) -> list[str]:
-    """Return where a constant is filed: a private database alone, or experiment and detector."""
-    if dbsuffix is not None:
-        return [names.detector_database(short, dbsuffix)]
-    own = [] if experiment is None else [names.experiment_database(experiment)]
-    return [*own, names.detector_database(short)]
+        if names.is_short_name(detector):
+            return detector
+        return enrolment.short_name(self.journal, detector, moment)
 
 
 def _places(short: str, experiment: str | None, dbsuffix: str | None, rule: str) -> list[Place]:
@@ -956,12 +740,6 @@ def _asked(question: Question) -> str:
     run = "" if question.run is None else f" run {question.run}"
     time = "" if question.time is None else f" at {from_microseconds(question.time * 1_000_000)}"
     return run + time
-
-
-def _stated(reason: str) -> str:
-    if not reason.strip():
-        raise BadQuestion("a reason is needed: it is what others will read years later")
-    return reason
 
 
 def _warn_of_foreign(moment: Moment, versions: Any) -> None:

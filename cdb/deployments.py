@@ -19,7 +19,7 @@ from cdb.constant import (
     placed,
     version_of,
 )
-from cdb.errors import NotFound, WrongState
+from cdb.errors import BadQuestion, NotFound, WrongState
 from cdb.journal import Commit, Journal, Moment, Proposal, entry
 from cdb.stores.base import Progress, new_id
 
@@ -226,6 +226,7 @@ def _copies(entries: Sequence[Document], version_id: str) -> tuple[Document, ...
 
 def retire(journal: Journal, commit: Commit, version_id: str, reason: str) -> Version:
     """Retire a version, all its copies in one event."""
+    _check_reason(reason)
 
     def propose(_: Moment) -> Proposal:
         fate = fate_of(journal, version_id)
@@ -248,6 +249,7 @@ def retire(journal: Journal, commit: Commit, version_id: str, reason: str) -> Ve
 
 def restore(journal: Journal, commit: Commit, version_id: str, reason: str) -> Version:
     """Restore a retired version: a copy of it that keeps its old place among equals."""
+    _check_reason(reason)
 
     def propose(_: Moment) -> Proposal:
         fate = fate_of(journal, version_id)
@@ -275,6 +277,23 @@ def amend(
         return _renewed(fate, "amend", reason, changes, leaves=True)
 
     return _committed(commit, propose)
+
+
+def amended_runs(
+    journal: Journal, version_id: str, run: int | str | None, run_end: int | str | None
+) -> Document:
+    """Return the fields of a version's runs with a new first run, a new last one, or both."""
+    document = fate_of(journal, version_id).copies[0]["document"]
+    old = validity.range_of(document) or validity.RunRange(0)
+    runs = validity.RunRange.parse(
+        old.begin if run is None else run, old.text_end if run_end is None else run_end
+    )
+    return {"run": runs.begin, "run_end": runs.text_end, "end": runs.stored_end}
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip():
+        raise BadQuestion("a reason is needed: it is what others will read years later")
 
 
 def _committed(commit: Commit, propose: Callable[[Moment], Proposal]) -> Version:

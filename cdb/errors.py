@@ -21,7 +21,29 @@
         └── OutcomeUnknown                    a write that may or may not have happened
     StoreRefused            CalibError, PermissionError   rights are missing
     StoreFull               CalibError, OSError           no space left
+
+A message holds the bad value; `shown` cuts it to what a sentence can hold.
 """
+
+import reprlib
+
+_abbreviate = reprlib.Repr()
+_abbreviate.maxstring = _abbreviate.maxother = 60
+
+
+def shown(value: object) -> str:
+    """Return the repr of a value, cut to what a sentence can hold.
+
+    Examples
+    --------
+    >>> shown("pedestals")
+    "'pedestals'"
+    >>> shown(10**5000)
+    'an integer of 16610 bits'
+    """
+    if isinstance(value, int) and value.bit_length() > 200:
+        return f"an integer of {value.bit_length()} bits"
+    return _abbreviate.repr(value)
 
 
 class CalibError(Exception):

@@ -37,6 +37,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cdb import inventory
 from cdb.constant import RETIRED, login
 from cdb.errors import (
     BadDocument,
@@ -48,7 +49,7 @@ from cdb.errors import (
     WrongClock,
 )
 from cdb.stores.base import Store
-from cdb.stores.layout import INVENTORY, JOURNAL, JOURNAL_DATABASE
+from cdb.stores.layout import JOURNAL, JOURNAL_DATABASE
 from cdb.stores.query import Document, Query, Sort, matches, sort_documents
 
 logger = logging.getLogger(__name__)
@@ -621,9 +622,7 @@ class Journal:
                 *_place(group[0]), query, set=group[0]["set"], unset=group[0].get("unset", [])
             )
             self.step("after retiring")
-        self.store.insert(
-            JOURNAL_DATABASE, INVENTORY, list(_payloads_of(added)), ignore_duplicates=True
-        )
+        inventory.note_payloads(self.store, added)
 
     def _sweep_bytes(self, event: Mapping[str, Any]) -> bool:
         if event["action"] != "sweep":
@@ -718,17 +717,3 @@ def _grouped(
 
 def _without_id(document: Mapping[str, Any]) -> Document:
     return {name: value for name, value in document.items() if name != "_id"}
-
-
-def payload_key(database: str, sha256: str) -> str:
-    """Return where the inventory says which bytes of a database have a digest."""
-    return f"{database}/{sha256}"
-
-
-def _payloads_of(added: Iterable[Document]) -> Iterator[Document]:
-    """Yield inventory entries: bytes that an event names may be shared from then on."""
-    for made in added:
-        document = made["document"]
-        if document.get("sha256") and document.get("id_data"):
-            key = payload_key(made["database"], document["sha256"])
-            yield {"_id": key, "id_data": document["id_data"]}

@@ -14,12 +14,11 @@ database    ``cdb_rixx45619``                `PREFIX`, then an experiment or a s
 
 import difflib
 import re
-import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from cdb.errors import BadName
+from cdb.errors import BadName, shown
 
 PREFIX = "cdb_"
 REGISTER = "cdb_detnames"
@@ -35,9 +34,6 @@ _TYPE = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 _SHORT = re.compile(r"([A-Za-z][A-Za-z0-9]*)_([0-9]{6})")
 _SHORT_AND_MORE = re.compile(_SHORT.pattern + "(_.*)?")
 _LONG = re.compile(r"""[^\x00-\x20\x7f-\U0010ffff$/\\'"`]+""")
-
-_abbreviate = reprlib.Repr()
-_abbreviate.maxstring = _abbreviate.maxother = 60
 
 
 @dataclass(frozen=True)
@@ -117,12 +113,12 @@ def check_experiment(name: str) -> str:
     _check_plain(name, "experiment", MAX_DATABASE - len(PREFIX))
     if (PREFIX + name).lower() == REGISTER:
         raise BadName(
-            f"experiment {_shown(name)} would have the database of the register of detectors, "
+            f"experiment {shown(name)} would have the database of the register of detectors, "
             f"{REGISTER}; choose another name"
         )
     if names_a_detector(name):
         raise BadName(
-            f"experiment {_shown(name)} has the form of a detector's short name, so its database "
+            f"experiment {shown(name)} has the form of a detector's short name, so its database "
             "would be the detector's; a name such as 'rixx45619' is good, and a detector's "
             "constants are asked for without an experiment"
         )
@@ -149,14 +145,14 @@ def check_detector(name: str) -> str:
     _check_text(name, "detector", MAX_LONGNAME)
     if name.startswith("retired:"):
         raise BadName(
-            f"detector {_shown(name)} is the name of a retired entry; "
-            f"give the name alone, {_shown(name.removeprefix('retired:'))}"
+            f"detector {shown(name)} is the name of a retired entry; "
+            f"give the name alone, {shown(name.removeprefix('retired:'))}"
         )
     fine = _LONG.match(name)
     bad = name[fine.end() if fine else 0 :][:1]
     if bad:
         raise BadName(
-            f"detector {_shown(name)} holds {bad!a}; good are letters, digits and most other "
+            f"detector {shown(name)} holds {bad!a}; good are letters, digits and most other "
             "printable ASCII characters, without blanks, quotes, '$', '/' and '\\'"
         )
     detector_type(name)
@@ -248,7 +244,7 @@ def detector_type(name: str) -> str:
     ('epix10ka', 'epics')
     """
     _check_text(name, "detector", MAX_LONGNAME)
-    return _check_type(name.partition("_")[0], f"detector {_shown(name)}")
+    return _check_type(name.partition("_")[0], f"detector {shown(name)}")
 
 
 def sequence_number(short: str) -> int:
@@ -290,7 +286,7 @@ def short_name(dettype: str, number: int) -> str:
     _check_type(dettype, "a short name")
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= LAST_NUMBER:
         raise BadName(
-            f"number {_shown(number)} of a {dettype} is not one of 1 to {LAST_NUMBER}; "
+            f"number {shown(number)} of a {dettype} is not one of 1 to {LAST_NUMBER}; "
             "take the next free one of the register"
         )
     return f"{dettype}_{number:06}"
@@ -356,10 +352,40 @@ def detector_database(short: str, dbsuffix: str | None = None) -> str:
     private = f"{own}_{check_dbsuffix(dbsuffix)}"
     if len(private) > MAX_PRIVATE:
         raise BadName(
-            f"private database {_shown(private)} has {len(private)} characters and may have "
+            f"private database {shown(private)} has {len(private)} characters and may have "
             f"{MAX_PRIVATE}; choose a suffix of at most {MAX_PRIVATE - len(own) - 1}"
         )
     return private
+
+
+def databases_of(short: str, experiment: str | None, dbsuffix: str | None) -> list[str]:
+    """Return where a constant is filed: a private database alone, or experiment and detector.
+
+    Parameters
+    ----------
+    short : str
+        Short name of the detector.
+    experiment : str or None
+        Whose constant it is.
+    dbsuffix : str or None
+        Of a private database; the others are left alone then.
+
+    Raises
+    ------
+    BadName
+        If a name cannot be used.
+
+    Examples
+    --------
+    >>> databases_of("epix10ka_000001", "rixx45619", None)
+    ['cdb_rixx45619', 'cdb_epix10ka_000001']
+    >>> databases_of("epix10ka_000001", "rixx45619", "mytest")
+    ['cdb_epix10ka_000001_mytest']
+    """
+    if dbsuffix is not None:
+        return [detector_database(short, dbsuffix)]
+    own = [] if experiment is None else [experiment_database(experiment)]
+    return [*own, detector_database(short)]
 
 
 def check_database(name: str) -> str:
@@ -378,7 +404,7 @@ def check_database(name: str) -> str:
     _check_plain(name, "database", MAX_DATABASE)
     if not name.startswith(PREFIX) or name in (PREFIX, REGISTER):
         raise BadName(
-            f"{_shown(name)} is no database of constants; they are called {PREFIX}<experiment>, "
+            f"{shown(name)} is no database of constants; they are called {PREFIX}<experiment>, "
             f"{PREFIX}<detector> or {PREFIX}<detector>_<suffix>"
         )
     return name
@@ -413,8 +439,8 @@ def note_on_ctype(ctype: str, dtype: str | None = None) -> str | None:
     if known is None:
         near = difflib.get_close_matches(ctype[:MAX_NAME].lower(), CTYPES, n=1, cutoff=0.75)
         if near:
-            return f"{_shown(ctype)} is no known type; did you mean {near[0]}?"
-        return f"{_shown(ctype)} is not among the known types {', '.join(CTYPES)}; stored as it is"
+            return f"{shown(ctype)} is no known type; did you mean {near[0]}?"
+        return f"{shown(ctype)} is not among the known types {', '.join(CTYPES)}; stored as it is"
     usual = ("str", "json") if known.dtype == "hdf5/dict" else (known.dtype,)
     if dtype is None or dtype in usual:
         return None
@@ -424,23 +450,16 @@ def note_on_ctype(ctype: str, dtype: str | None = None) -> str | None:
 # In common -------------------------------------------------------------------------------------
 
 
-def _shown(value: object) -> str:
-    """Return the repr of a value, cut to what a sentence can hold."""
-    if isinstance(value, int) and value.bit_length() > 200:
-        return f"an integer of {value.bit_length()} bits"
-    return _abbreviate.repr(value)
-
-
 def _check_text(name: str, what: str, longest: int) -> str:
     if not isinstance(name, str):
         raise BadName(
-            f"{what} {_shown(name)} is of type {type(name).__name__}; a name is a text (str)"
+            f"{what} {shown(name)} is of type {type(name).__name__}; a name is a text (str)"
         )
     if not name:
         raise BadName(f"the name of the {what} is empty; give one")
     if len(name) > longest:
         raise BadName(
-            f"{what} {_shown(name)} has {len(name)} characters and may have {longest}; shorten it"
+            f"{what} {shown(name)} has {len(name)} characters and may have {longest}; shorten it"
         )
     return name
 
@@ -449,7 +468,7 @@ def _check_plain(name: str, what: str, longest: int) -> str:
     _check_text(name, what, longest)
     if not _NAME.fullmatch(name):
         raise BadName(
-            f"{what} {_shown(name)} holds other characters than ASCII letters, digits, '_' and "
+            f"{what} {shown(name)} holds other characters than ASCII letters, digits, '_' and "
             "'-'; leave them out"
         )
     return name
@@ -460,7 +479,7 @@ def _check_type(dettype: str, of: str) -> str:
     _check_text(dettype, f"detector type (of {of}, before the first '_')", longest)
     if not _TYPE.fullmatch(dettype):
         raise BadName(
-            f"detector type {_shown(dettype)} (of {of}, before the first '_') is not made of a "
+            f"detector type {shown(dettype)} (of {of}, before the first '_') is not made of a "
             "letter, then ASCII letters and digits; good ones are 'epix10ka', 'jungfrau'"
         )
     return dettype
@@ -470,7 +489,7 @@ def _check_short(short: str) -> str:
     _check_text(short, "short name", MAX_DATABASE - len(PREFIX))
     if not is_short_name(short):
         raise BadName(
-            f"{_shown(short)} is not a short name, as 'epix10ka_000001': a type, '_' and six "
+            f"{shown(short)} is not a short name, as 'epix10ka_000001': a type, '_' and six "
             "digits; the register has the short name of a long one"
         )
     return short

@@ -9,13 +9,12 @@ import math
 import numbers
 import operator
 import re
-import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
-from cdb.errors import BadRun, BadTime
+from cdb.errors import BadRun, BadTime, shown
 
 OPEN_END = 2**53  # the stored number of an open end; every run is below
 LAST_PSANA_RUN = 9999  # what psana takes `end` for; it passes over documents with runs above
@@ -31,13 +30,13 @@ FIRST_STAMP = 1_230_768_000 - LCLS_EPOCH
 _DIGITS = re.compile(r"0*([0-9]{1,16})")
 # Nine digits at least: a text as short as "20211001" is rather a date, and "5" is neither.
 _SECONDS = re.compile(r"[0-9]{9,19}(\.[0-9]{1,9})?")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_CLOCK = re.compile(r"[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?", re.IGNORECASE)
-_ZONE = re.compile(r" ?(?:(Z|UTC|GMT)|([+-])([0-9]{2})(?::?([0-9]{2}))?)", re.IGNORECASE)
+# What dateutil would read besides is left out: 20211001T00Z, week 39, and 24:00 for the next day.
+_TEXT = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ](?!24)([0-9]{2}:[0-9]{2}[0-9:.,]*) ?(.*)", re.IGNORECASE
+)
+_OFFSET = re.compile("[+-][0-9:]+")
+_LARGEST_OFFSET = timedelta(hours=15)
 _GOOD_TIMES = "write 2021-10-01T00:00:00Z or 2021-10-01T00:00:00-0800"
-
-_abbreviate = reprlib.Repr()
-_abbreviate.maxstring = _abbreviate.maxother = 60
 
 
 # Runs ------------------------------------------------------------------------------------------
@@ -70,7 +69,7 @@ def parse_run(value: object, what: str = "run") -> int:
     run = _integer(value)
     if run is None or not 0 <= run < OPEN_END:
         raise BadRun(
-            f"{what} {_shown(value)} is not an integer from 0 to {OPEN_END - 1}; "
+            f"{what} {shown(value)} is not an integer from 0 to {OPEN_END - 1}; "
             "give one, as 7 or '7'"
         )
     return run
@@ -100,7 +99,7 @@ def parse_run_end(value: object) -> int | float:
         return parse_run(value)
     except BadRun:
         raise BadRun(
-            f"last run {_shown(value)} is neither an integer from 0 to {OPEN_END - 1} nor 'end'; "
+            f"last run {shown(value)} is neither an integer from 0 to {OPEN_END - 1} nor 'end'; "
             "give a number, or 'end' for an open end"
         ) from None
 
@@ -249,7 +248,7 @@ def parse_time(value: object, *, now: datetime | None = None) -> datetime:
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         return _time_of_seconds(float(value), value)
     raise BadTime(
-        f"time {_shown(value)} is of type {type(value).__name__}; "
+        f"time {shown(value)} is of type {type(value).__name__}; "
         f"give an aware datetime, Unix seconds, a stamp or a text: {_GOOD_TIMES}"
     )
 
@@ -303,7 +302,7 @@ def from_microseconds(count: int) -> datetime:
         return EPOCH + timedelta(microseconds=count)
     except OverflowError:
         raise BadTime(
-            f"{_shown(count)} microseconds since 1970 are outside the years 1 to 9999; "
+            f"{shown(count)} microseconds since 1970 are outside the years 1 to 9999; "
             "microseconds of today are about 1.8e15"
         ) from None
 
@@ -325,13 +324,6 @@ def time_stamp(time: datetime) -> str:
 
 
 # In common -------------------------------------------------------------------------------------
-
-
-def _shown(value: object) -> str:
-    """Return the repr of a value, cut to what a sentence can hold."""
-    if isinstance(value, int) and value.bit_length() > 200:
-        return f"an integer of {value.bit_length()} bits"
-    return _abbreviate.repr(value)
 
 
 def _integer(value: object) -> int | None:
@@ -361,12 +353,12 @@ def _stored_number(value: object) -> int | float | None:
 def _in_utc(time: datetime, value: object) -> datetime:
     """Return an aware time in UTC; `value` is what the user gave."""
     if time.utcoffset() is None:
-        raise BadTime(f"time {_shown(str(value))} has no zone; {_GOOD_TIMES}")
+        raise BadTime(f"time {shown(str(value))} has no zone; {_GOOD_TIMES}")
     try:
         return time.astimezone(UTC)
     except OverflowError:
         raise BadTime(
-            f"time {_shown(str(value))} is outside the years 1 to 9999 in UTC; {_GOOD_TIMES}"
+            f"time {shown(str(value))} is outside the years 1 to 9999 in UTC; {_GOOD_TIMES}"
         ) from None
 
 
@@ -376,7 +368,7 @@ def _time_of_integer(number: int, value: object) -> datetime:
     since_1990, nanoseconds = divmod(number, 2**32)
     if not FIRST_STAMP <= since_1990 < 2**32 or nanoseconds >= 1_000_000_000:
         raise BadTime(
-            f"time {_shown(value)} is neither Unix seconds (above 0, below {LAST_SECOND}) nor an "
+            f"time {shown(value)} is neither Unix seconds (above 0, below {LAST_SECOND}) nor an "
             "LCLS-II stamp of 2009 or later (seconds since 1990 in the upper 32 bits, nanoseconds "
             f"in the lower); {_GOOD_TIMES}"
         )
@@ -387,7 +379,7 @@ def _time_of_seconds(number: int | float, value: object) -> datetime:
     # Not `not 0 < number`: NaN must fail as well.
     if not (0 < number < LAST_SECOND):
         raise BadTime(
-            f"time {_shown(value)} is not in the Unix seconds above 0 and below {LAST_SECOND}; "
+            f"time {shown(value)} is not in the Unix seconds above 0 and below {LAST_SECOND}; "
             f"{_GOOD_TIMES}"
         )
     return datetime.fromtimestamp(number, UTC)
@@ -400,38 +392,37 @@ def _time_of_text(text: str, now: datetime | None) -> datetime:
         return (
             _time_of_seconds(float(text), text) if number[1] else _time_of_integer(int(text), text)
         )
-    date = _DATE.match(text)
-    clock = date and _CLOCK.match(text, date.end())
-    if not date or not clock:
-        raise BadTime(f"time {_shown(text)} is not a date, a time and a zone; {_GOOD_TIMES}")
-    zone = _zone(text, clock.end())
-    hour, minute, second, fraction = clock.groups("0")
-    try:
-        time = datetime.fromisoformat(f"{date[0]}T{hour}:{minute}:{second:0>2}")
-        return _in_utc(time.replace(microsecond=int(f"{fraction:0<6}"[:6]), tzinfo=zone), text)
-    except ValueError as error:
-        if isinstance(error, BadTime):
-            raise
-        raise BadTime(f"time {_shown(text)} does not exist: {error}; {_GOOD_TIMES}") from None
+    found = _TEXT.fullmatch(text)
+    if not found:
+        raise BadTime(f"time {shown(text)} is not a date, a time and a zone; {_GOOD_TIMES}")
+    date, clock, zone = found.groups()
+    time = _time_of_iso(f"{date}T{clock}{_iso_zone(zone, text)}", text)
+    if abs(time.utcoffset() or timedelta()) > _LARGEST_OFFSET:
+        raise BadTime(
+            f"the offset {shown(zone)} of time {shown(text)} is no zone's: offsets are from -1500 "
+            f"to +1500; {_GOOD_TIMES}"
+        )
+    return _in_utc(time, text)
 
 
-def _zone(text: str, begin: int) -> timezone:
-    """Return the zone that a time text ends with."""
-    if begin == len(text):
-        raise BadTime(f"time {_shown(text)} has no zone; {_GOOD_TIMES}")
-    zone = _ZONE.fullmatch(text, begin)
+def _iso_zone(zone: str, text: str) -> str:
+    """Return the zone that a time text ends with, as ISO 8601 has it."""
     if not zone:
-        raise BadTime(
-            f"the zone {_shown(text[begin:].strip())} of time {_shown(text)} is neither Z, UTC, "
-            f"GMT nor an offset; {_GOOD_TIMES}"
-        )
-    name, sign, hours, minutes = zone.groups()
-    if name:
-        return UTC
-    offset = timedelta(hours=int(hours), minutes=int(minutes or 0))
-    if int(minutes or 0) > 59 or offset > timedelta(hours=15):
-        raise BadTime(
-            f"the offset {_shown(text[begin:].strip())} of time {_shown(text)} is no zone's: "
-            f"offsets are from -1500 to +1500; {_GOOD_TIMES}"
-        )
-    return timezone(-offset if sign == "-" else offset)
+        raise BadTime(f"time {shown(text)} has no zone; {_GOOD_TIMES}")
+    if zone.upper() in ("Z", "UTC", "GMT"):
+        return "Z"
+    if _OFFSET.fullmatch(zone):
+        return zone
+    raise BadTime(
+        f"the zone {shown(zone)} of time {shown(text)} is neither Z, UTC, GMT nor an offset; "
+        f"{_GOOD_TIMES}"
+    )
+
+
+def _time_of_iso(iso: str, text: str) -> datetime:
+    from dateutil.parser import isoparse  # loads as slowly as all of this module
+
+    try:
+        return isoparse(iso)
+    except ValueError as error:
+        raise BadTime(f"time {shown(text)} cannot be: {error}; {_GOOD_TIMES}") from None

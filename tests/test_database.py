@@ -157,13 +157,6 @@ def test_bad_input_leaves_nothing_behind(db, change, error):
     assert (db.head, db.store.databases()) == (0, [])
 
 
-def test_database_names_that_differ_only_in_case_are_refused(db):
-    db.add("x", **NAMES)
-    with pytest.raises(BadName, match="only in case"):
-        db.add("x", **{**NAMES, "experiment": "RIXX45619"})
-    assert db.head == 1
-
-
 def test_not_found_names_the_types_and_places(db):
     db.add("x", **{**NAMES, "ctype": "geometry"})
     with pytest.raises(KeyError) as caught:
@@ -178,35 +171,6 @@ def test_not_found_names_the_first_runs_there_are(db):
     db.add("x", run=50, **NAMES)
     with pytest.raises(NotFound, match="known first runs: 50"):
         db.get(EPIX, "pedestals", run=7)
-
-
-# Names -------------------------------------------------------------------------------------------
-
-
-def test_a_long_name_is_registered_once(db):
-    first = db.add("x", detector="epix_a-1_b-2", ctype="notes")
-    again = db.add("y", detector="epix_b-2_a-1", ctype="notes")
-    other = db.add("z", detector="epix_c-3", ctype="notes")
-    assert [v.detector for v in (first, again, other)] == [EPIX, EPIX, "epix_000002"]
-    assert first.meta["longname"] == "epix_a-1_b-2"
-    assert db.get("epix_b-2", "notes")[0] == "y"
-
-
-def test_panels_are_compared_whole(db):
-    db.add("x", detector="epix_a-10_b-2", ctype="notes")
-    with pytest.raises(NotFound, match="registered"):
-        db.get("epix_a-1", "notes")
-
-
-def test_a_new_number_is_above_every_database(db):
-    db.add("x", detector="epix_000041", ctype="notes")
-    assert db.add("y", detector="epix_a-1", ctype="notes").detector == "epix_000042"
-
-
-def test_lists_detectors_and_experiments(db):
-    db.add("x", detector="epix_a-1", experiment=EXPERIMENT, ctype="notes")
-    assert db.detectors() == [{"detector": EPIX, "longname": "epix_a-1", "ctypes": ["notes"]}]
-    assert db.experiments() == [{"experiment": EXPERIMENT, "detectors": [EPIX]}]
 
 
 # Retire, restore, amend --------------------------------------------------------------------------
@@ -313,25 +277,6 @@ def test_answers_as_of_an_event_or_a_time(db):
         get(db, as_of=0)
     with pytest.raises(BadQuestion, match="the last event is 2"):
         get(db, as_of=3)
-
-
-def test_finds_by_run_type_time_and_label(db):
-    db.add("a", run=1, run_end=5, version="V1", time=1e9, **NAMES)
-    db.add("b", run=6, version="V2", time=1.5e9, **NAMES)
-
-    def found(**more):
-        return [v.runs.begin for v in db.find(detector=EPIX, experiment=EXPERIMENT, **more)]
-
-    assert found() == [1, 6]
-    assert found(run=5) == [1]
-    assert found(version="V2") == [6]
-    assert found(time=1.2e9) == [1]
-    assert found(ctype="geometry") == []
-    assert found(as_of=1) == [1]
-    assert found(limit=1) == [1]
-    assert len(db.find(experiment=EXPERIMENT)) == 2
-    with pytest.raises(BadQuestion):
-        db.find()
 
 
 # What others wrote -------------------------------------------------------------------------------

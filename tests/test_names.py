@@ -185,6 +185,20 @@ def test_names_databases():
     assert names.detector_database("epixhr2x2_000001", "my-test") == "cdb_epixhr2x2_000001_my-test"
 
 
+@pytest.mark.parametrize(
+    ("experiment", "dbsuffix", "databases"),
+    [
+        (None, None, ["cdb_epix_000001"]),
+        ("rix1", None, ["cdb_rix1", "cdb_epix_000001"]),
+        ("rix1", "mytest", ["cdb_epix_000001_mytest"]),
+    ],
+)
+def test_a_constant_is_filed_for_experiment_and_detector_or_privately(
+    experiment, dbsuffix, databases
+):
+    assert names.databases_of("epix_000001", experiment, dbsuffix) == databases
+
+
 def test_a_private_database_has_less_than_fifty_characters():
     assert len(names.detector_database("epixhr2x2_000001", "x" * 28)) == 49
     with pytest.raises(BadName, match="suffix of at most 28"):

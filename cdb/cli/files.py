@@ -72,7 +72,7 @@ def add_command(
     what = f"adding {output.size(nbytes)}"
     with cdb.open(url) as db, output.progress(what, nbytes * copies) as progress:
         version = db.add(
-            data, **fields, time=time, dtype=file_type, iofname=_shown(file), dry_run=dry_run,
+            data, **fields, time=time, dtype=file_type, iofname=_text_of(file), dry_run=dry_run,
             progress=progress,
         )  # fmt: skip
     meta = version.meta
@@ -87,7 +87,7 @@ def add_command(
         _tell(version, payload.describe(data), dry_run=dry_run)
 
 
-def _shown(path: Path) -> str:
+def _text_of(path: Path) -> str:
     """Return a path as a document holds it; names of files are bytes, which may be no text."""
     return os.fsencode(path).decode(errors="replace")
 

@@ -22,7 +22,7 @@ from types import SimpleNamespace
 from typing import IO, Any
 
 from cdb import payload
-from cdb.errors import BadFile, BadPayload, UnsafePayload
+from cdb.errors import BadFile, BadPayload, UnsafePayload, shown
 
 TEXT = ("txt", "text", "str")
 JSON = ("json",)
@@ -74,7 +74,7 @@ def read(
     """
     path = Path(path)
     if dtype is not None and dtype not in FILE_TYPES:
-        raise BadFile(f"unknown file type {dtype!r:.60}; known: {', '.join(FILE_TYPES)}")
+        raise BadFile(f"unknown file type {shown(dtype)}; known: {', '.join(FILE_TYPES)}")
     with _readable(path):
         if ctype == "geometry" or dtype in TEXT:
             return _read_text(path, ctype)
@@ -163,8 +163,8 @@ def _read_json(path: Path) -> Any:
 def _read_pickle(path: Path, allow_pickle: bool) -> Any:
     if not allow_pickle:
         raise UnsafePayload(
-            f"{path} is a pickle, which can run code; save it as .npy or .json or, if you trust "
-            "it, say --allow-pickle"
+            f"{path} is a pickle, which could run code; save it as .npy or .json or, if you trust "
+            "it, say allow_pickle=True in Python, --allow-pickle on the command line"
         )
     try:
         return payload.decode(path.read_bytes(), {"data_type": "any"}, allow_pickle=True)

@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cdb.errors import BadFile
+from cdb.errors import BadFile, shown
 
 # A block of text and the arrays made of it stay in the processor's cache.
 BLOCK = 2**18
@@ -222,7 +222,7 @@ def _parse_dtype(text: str, *, from_cpp: bool) -> np.dtype[Any]:
     types = _CPP_TYPES if from_cpp else _PYTHON_TYPES
     name = " ".join(text.split())
     if name not in types:
-        raise ValueError(f"{_shown(text)} is no type that array text can hold; it holds {_KNOWN}")
+        raise ValueError(f"{shown(text)} is no type that array text can hold; it holds {_KNOWN}")
     return types[name]
 
 
@@ -230,19 +230,14 @@ def _parse_shape(text: str) -> tuple[int, ...]:
     """Parse a shape as Python prints it; the readers of LCLS-II evaluate it, which we never do."""
     match = _SHAPE.fullmatch(text.replace(" ", ""))
     if match is None:
-        raise ValueError(f"{_shown(text)} is no shape such as (2,2,3)")
+        raise ValueError(f"{shown(text)} is no shape such as (2,2,3)")
     return tuple(int(dimension) for dimension in (match[1] or "").split(",") if dimension)
 
 
 def _parse_dimension(text: str) -> int:
     if not _DIMENSION.fullmatch(text):
-        raise ValueError(f"{_shown(text)} is no whole number from 0 on")
+        raise ValueError(f"{shown(text)} is no whole number from 0 on")
     return int(text)
-
-
-def _shown(text: str) -> str:
-    """Return a text from a file as an error shows it."""
-    return repr(text if len(text) <= 40 else f"{text[:37]}...")
 
 
 def _read_numbers(
@@ -411,21 +406,21 @@ def _read_token(token: bytes, dtype: np.dtype[Any]) -> int | float:
     if dtype.kind == "f" and _NOT_FINITE.fullmatch(token):
         return float(text)
     if not _NUMBER.fullmatch(token):
-        raise ValueError(f"{_shown(text)} is not a number")
+        raise ValueError(f"{shown(text)} is not a number")
     if dtype.kind == "f":
         with np.errstate(over="ignore"):
             if not np.isfinite(dtype.type(text)):
-                raise ValueError(f"{_shown(text)} is too large for {dtype}")
+                raise ValueError(f"{shown(text)} is too large for {dtype}")
         return float(text)
     low, high = _limits(dtype)
     try:
         number = Decimal(text)
     except ArithmeticError:
-        raise ValueError(f"{_shown(text)} has an exponent beyond all measure") from None
+        raise ValueError(f"{shown(text)} has an exponent beyond all measure") from None
     if not low <= number <= high:
-        raise ValueError(f"{_shown(text)} is not within {low} to {high} of {dtype}")
+        raise ValueError(f"{shown(text)} is not within {low} to {high} of {dtype}")
     if number != number.to_integral_value():
-        raise ValueError(f"{_shown(text)} is not whole, and the array is {dtype}")
+        raise ValueError(f"{shown(text)} is not whole, and the array is {dtype}")
     return int(number) if number else 0
 
 
@@ -537,9 +532,9 @@ def format_array(
 
 def _check_format(fmt: str, array: NDArray[Any]) -> None:
     if not _FORMAT.fullmatch(fmt):
-        raise BadFile(f"{_shown(fmt)} is no format of one number such as %.3f or %4d")
+        raise BadFile(f"{shown(fmt)} is no format of one number such as %.3f or %4d")
     if fmt[-1] in "diu" and not (np.isfinite(array).all() and np.array_equal(array // 1, array)):
-        raise BadFile(f"{_shown(fmt)} would cut numbers that are not whole; use %.3f or the like")
+        raise BadFile(f"{shown(fmt)} would cut numbers that are not whole; use %.3f or the like")
 
 
 def _comment_lines(comments: Sequence[str]) -> Iterator[str]:
@@ -547,7 +542,7 @@ def _comment_lines(comments: Sequence[str]) -> Iterator[str]:
         for line in comment.splitlines() or [""]:
             key = line.split(None, 1)[0] if line.strip() else ""
             if "\0" in line or key in ("SHAPE", "DATATYPE", "DTYPE", "NDIM") or key[:4] == "DIM:":
-                raise BadFile(f"the comment {_shown(line)} would be taken for part of the header")
+                raise BadFile(f"the comment {shown(line)} would be taken for part of the header")
             yield f"# {line}".rstrip()
 
 

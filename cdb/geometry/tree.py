@@ -15,7 +15,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 
-from cdb.errors import BadFile
+from cdb.errors import BadFile, shown
 
 _FIELDS = 13
 
@@ -165,7 +165,7 @@ def _parse_row(row: str, line: int) -> Part:
 
 def _parse_index(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 9):
-        raise ValueError(f"{text[:40]!r} is no index, a whole number from 0 on")
+        raise ValueError(f"{shown(text)} is no index, a whole number from 0 on")
     return int(text)
 
 
@@ -175,7 +175,7 @@ def _parse_number(text: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise ValueError(f"{text[:40]!r} is no finite number")
+        raise ValueError(f"{shown(text)} is no finite number")
     return number
 
 

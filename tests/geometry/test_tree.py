@@ -95,7 +95,7 @@ def test_real_geometries_are_read(path, parts, top):
         (row("IP 0", "A 0", "0 0 0  0 0 0  0 0 0  0"), "line 1: a row has 13 fields, this one 14"),
         (row("IP -1", "A 0"), "line 1: '-1' is no index"),
         (row("IP 0", "A 1.0"), "line 1: '1.0' is no index"),
-        (row("IP 0", "A " + "9" * 5000), "'9999999999999999999999999999999999999999' is no index"),
+        (row("IP 0", "A " + "9" * 5000), r"'9+\.\.\.9+' is no index"),
         (row("IP 0", "A 0", "0 x 0  0 0 0  0 0 0"), "line 1: 'x' is no finite number"),
         (row("IP 0", "A 0", "0 0 nan  0 0 0  0 0 0"), "line 1: 'nan' is no finite number"),
         (row("IP 0", "A 0", "0 0 0  0 0 0  0 0 1e999"), "line 1: '1e999' is no finite number"),

@@ -1,0 +1,86 @@
+"""The register of detectors in a store: short names found, new long names enrolled."""
+
+from cdb import names, register
+from cdb.errors import NotFound, shown
+from cdb.journal import Journal, Moment, Proposal, entry
+from cdb.stores.base import new_id
+from cdb.stores.query import Document
+from cdb.validity import from_microseconds
+
+
+def short_name(journal: Journal, longname: str, moment: Moment) -> str:
+    """Return the short name that the register holds for a long one.
+
+    Parameters
+    ----------
+    journal : Journal
+        Of the store to ask.
+    longname : str
+        Checked already.
+    moment : Moment
+        As of when.
+
+    Raises
+    ------
+    NotFound
+        If it is not in the register.
+    """
+    short = _match(journal, longname, moment)
+    if short is None:
+        dettype = names.detector_type(longname)
+        raise NotFound(
+            f"no detector {shown(longname)} is registered; a short name has the form "
+            f"{dettype}_000001, `cdb detectors` shows them, and `cdb add` registers new ones"
+        )
+    return short
+
+
+def enrol(journal: Journal, detector: str, *, dry_run: bool = False) -> str:
+    """Return a detector's short name; register a long name that is new.
+
+    Parameters
+    ----------
+    journal : Journal
+        Of the store to write to.
+    detector : str
+        Short name, which is returned as it stands, or long name; checked already.
+    dry_run : bool, optional
+        Only say which short name it would get.
+
+    Raises
+    ------
+    BadName
+        If all numbers of its type are taken.
+    """
+    if names.is_short_name(detector):
+        return detector
+    dettype = names.detector_type(detector)
+    place = (names.REGISTER, dettype)
+    key = "/".join(place)
+    found = ""
+
+    def propose(moment: Moment) -> Proposal | None:
+        nonlocal found
+        known = _match(journal, detector, moment)
+        if known is not None:
+            found = known
+            return None
+        everything = [*journal.store.find(*place), *moment.added.get(place, {}).values()]
+        number = register.next_number(dettype, everything, journal.store.databases())
+        if not everything and not dry_run:
+            journal.store.prepare(*place)
+        found = names.short_name(dettype, number)
+        return Proposal("register", "", lambda seq, at: [made(number, seq, at)], frozenset([key]))
+
+    def made(number: int, seq: int, at: int) -> Document:
+        document = register.new_entry(detector, number, id=new_id(at), time=from_microseconds(at))
+        return entry(*place, document["_id"], key, document | {"seq": seq, "order": at})
+
+    (journal.rehearse if dry_run else journal.commit)(propose)
+    return found
+
+
+def _match(journal: Journal, longname: str, moment: Moment) -> str | None:
+    """Return the short name among the register's visible documents of a detector's type."""
+    visible = journal.find(moment, names.REGISTER, names.detector_type(longname), {})
+    return register.match(longname, map(register.unretired, visible))

@@ -1,0 +1,193 @@
+"""What a store holds, listed: versions, their history, detectors, experiments."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from cdb import names, register, search
+from cdb.constant import RETIRED, Version, version_of
+from cdb.errors import BadQuestion
+from cdb.journal import Journal, Moment, Place
+from cdb.stores.query import Document
+
+
+def shelves(
+    journal: Journal,
+    moment: Moment,
+    detector: str | None,
+    experiment: str | None,
+    dbsuffix: str | None,
+) -> list[Place]:
+    """Return where the constants of a detector, or of all detectors of an experiment, are filed.
+
+    Parameters
+    ----------
+    journal : Journal
+        Of the store to ask.
+    moment : Moment
+        As of when.
+    detector : str or None
+        Short name.
+    experiment, dbsuffix : str or None
+        Whose database; without any the detector's.
+
+    Raises
+    ------
+    BadQuestion
+        If neither a detector nor an experiment is named.
+    """
+    if detector is not None:
+        return [(names.databases_of(detector, experiment, dbsuffix)[0], detector)]
+    if experiment is None:
+        raise BadQuestion("name a detector, an experiment or both: -d, -e")
+    database = names.experiment_database(experiment)
+    pending = {name for place, name in moment.added if place == database}
+    return [(database, name) for name in sorted({*journal.store.collections(database), *pending})]
+
+
+def find(
+    journal: Journal,
+    moment: Moment,
+    places: Iterable[Place],
+    *,
+    ctype: str | None = None,
+    run: int | None = None,
+    time: int | None = None,
+    version: str | None = None,
+    limit: int = 0,
+) -> list[Version]:
+    """Return the visible versions that fit, without payloads, by place, type and first run.
+
+    Parameters
+    ----------
+    journal : Journal
+        Of the store to ask.
+    moment : Moment
+        As of when.
+    places : iterable of (str, str)
+        Database and collection of each, as `shelves` says.
+    ctype, version : str, optional
+        Only this type, only this label.
+    run : int, optional
+        Only versions whose range covers it.
+    time : int, optional
+        Only versions that are valid from this second or earlier [Unix].
+    limit : int, optional
+        At most so many.
+    """
+    query: Document = {}
+    if ctype is not None:
+        query["ctype"] = ctype
+    if version is not None:
+        query["version"] = version
+    if time is not None:
+        query["time_sec"] = {"$lte": time}
+    by_run = [("ctype", 1), ("run", 1), ("_id", 1)]
+    found: list[Version] = []
+    for database, detector in places:
+        for document in journal.find(
+            moment, database, detector, query, detector=detector, sort=by_run
+        ):
+            made = version_of(document, database, detector, seq=moment.seq)
+            if run is None or (made.runs is not None and run in made.runs):
+                found.append(made)
+            if limit and len(found) == limit:
+                return found
+    return found
+
+
+def history(
+    journal: Journal, moment: Moment, database: str, detector: str, ctype: str
+) -> list[Version]:
+    """Return all versions, newest first; of those that left, who did it, when and why.
+
+    Parameters
+    ----------
+    journal : Journal
+        Of the store to ask.
+    moment : Moment
+        As of when.
+    database, detector, ctype : str
+        Where they are filed, the short name, the type.
+    """
+    place = (database, detector)
+    query = {"ctype": ctype, "detector": {"$in": [detector, RETIRED + detector]}}
+    documents = {
+        document["_id"]: document
+        for document in (
+            *journal.store.find(*place, query),
+            *moment.added.get(place, {}).values(),
+        )
+        if document.get("ctype") == ctype and moment.knows(document)
+    }
+    gone = moment.gone.get(place, {})
+    found = []
+    for document in documents.values():
+        if document["_id"] in gone:
+            document["out"] = gone[document["_id"]]
+        version = version_of(document, *place, seq=moment.seq)
+        found.append(_with_note(journal, version))
+    return sorted(found, key=lambda v: (v.seq or 0, v.id), reverse=True)
+
+
+def _with_note(journal: Journal, version: Version) -> Version:
+    event = None if version.out is None else journal.event(version.out)
+    if event is None:
+        return version
+    return replace(version, note=search.what_happened(event, version.id))
+
+
+def detectors(journal: Journal, moment: Moment) -> list[dict[str, Any]]:
+    """Return the known detectors: short name, long name, types there are.
+
+    Of a moment that was asked for by name, only detectors that had constants or a long name then.
+    """
+    store = journal.store
+    longnames = _longnames(journal, moment)
+    databases = set(store.databases()) - {names.REGISTER}
+    filed = {name.removeprefix(names.PREFIX) for name in databases if name.startswith(names.PREFIX)}
+    found = []
+    for short in sorted({*filter(names.is_short_name, filed), *longnames}):
+        ctypes = _ctypes(journal, moment, names.detector_database(short), short)
+        if ctypes or short in longnames or not moment.asked:
+            known = {"detector": short, "longname": longnames.get(short, "")}
+            found.append({**known, "ctypes": ctypes})
+    return found
+
+
+def _longnames(journal: Journal, moment: Moment) -> dict[str, str]:
+    """Return the register's long names, by short name."""
+    pending = {name for database, name in moment.added if database == names.REGISTER}
+    return {
+        document["short"]: document["long"]
+        for dettype in {*journal.store.collections(names.REGISTER), *pending}
+        for document in journal.find(moment, names.REGISTER, dettype, {})
+        if register.is_entry(document)
+    }
+
+
+def experiments(journal: Journal, moment: Moment) -> list[dict[str, Any]]:
+    """Return the known experiments with their detectors.
+
+    Of a moment that was asked for by name, only those with constants then.
+    """
+    found = []
+    for database in journal.store.databases():
+        name = database.removeprefix(names.PREFIX)
+        if name == database or database == names.REGISTER or names.names_a_detector(name):
+            continue
+        known = journal.store.collections(database)
+        if moment.asked:
+            known = [d for d in known if _ctypes(journal, moment, database, d)]
+        if known:
+            found.append({"experiment": name, "detectors": known})
+    return found
+
+
+def _ctypes(journal: Journal, moment: Moment, database: str, detector: str) -> list[str]:
+    if not moment.asked:
+        types = journal.store.distinct(database, detector, "ctype", {"detector": detector})
+    else:
+        visible = journal.find(moment, database, detector, {}, detector=detector)
+        types = sorted({document["ctype"] for document in visible if "ctype" in document})
+    return [str(ctype) for ctype in types]
