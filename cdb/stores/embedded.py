@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from cdb.errors import (
+    CalibError,
     Corrupt,
     Duplicate,
     NotFound,
@@ -778,6 +779,8 @@ def _translated(folder: Path) -> Iterator[None]:
     """Say what went wrong with the folder in the words of this package."""
     try:
         yield
+    except CalibError:
+        raise  # said already; some are errors of the system too
     except sqlite3.OperationalError as error:
         text = str(error)
         if "full" in text:
