@@ -34,6 +34,7 @@ from cdb.errors import (
     StoreRefused,
     StoreUnavailable,
 )
+from cdb.stores import forks
 from cdb.stores.base import Blob, Progress, Store, new_id
 from cdb.stores.layout import (
     COLUMNS,
@@ -85,9 +86,8 @@ class EmbeddedStore(Store):
 
     def _connection(self) -> sqlite3.Connection | None:
         """Return this thread's connection, None while the store holds nothing."""
-        # A connection must not cross a fork: the child would share the parent's locks.
-        if getattr(self._local, "pid", None) == os.getpid():
-            connection: sqlite3.Connection = self._local.connection
+        connection: forks.Connection | None = getattr(self._local, "connection", None)
+        if connection is not None and not connection.closed and self._local.pid == os.getpid():
             if self._local.frozen is None or self._local.frozen == self._stamp():
                 return connection
             self.close()
@@ -109,6 +109,11 @@ class EmbeddedStore(Store):
             # Who may not write cannot make the files that readers and writers share. While there
             # are none, no writer is at work and the file alone is whole; it is opened anew as
             # soon as that changes.
+            if forks.crossed(self.path):
+                raise StoreRefused(
+                    f"{self.folder} was in use when this process was forked; start processes "
+                    "with 'spawn' or 'forkserver', or fork when no thread is using the store"
+                )
             alone = not os.access(self.folder, os.W_OK) and not self._log.exists()
             frozen = self._stamp() if alone else None
             connection = sqlite3.connect(
@@ -117,6 +122,7 @@ class EmbeddedStore(Store):
                 timeout=BUSY_SECONDS,
                 isolation_level=None,
                 check_same_thread=False,
+                factory=forks.Connection,
             )
             connection.execute("PRAGMA query_only = ON" if not _writable(self.path) else "SELECT 1")
             connection.execute("PRAGMA mmap_size = 268435456")
@@ -647,13 +653,18 @@ def _body(document: Mapping[str, Any]) -> str:
 
 
 def _decoded(cursor: sqlite3.Cursor, folder: Path) -> Iterator[Document]:
-    while True:
-        with _translated(folder):
-            bodies = cursor.fetchmany(1000)
-        if not bodies:
-            return
-        for (body,) in bodies:
-            yield json.loads(body)
+    connection: Any = cursor.connection
+    connection.readers += 1
+    try:
+        while True:
+            with _translated(folder):
+                bodies = cursor.fetchmany(1000)
+            if not bodies:
+                return
+            for (body,) in bodies:
+                yield json.loads(body)
+    finally:
+        connection.readers -= 1
 
 
 @functools.lru_cache(256)
