@@ -85,6 +85,7 @@ class Deployment:
         self.existing = None if self.again else self._same(moment)
         if self.existing is not None:
             return None
+        self.journal.check_clock(moment)
         blobs = {database: self._blob(database, moment) for database in self.databases}
         self.journal.step("after blob")
         return Proposal(

@@ -49,7 +49,7 @@ from cdb.errors import (
 )
 from cdb.stores.base import Store
 from cdb.stores.layout import INVENTORY, JOURNAL, JOURNAL_DATABASE
-from cdb.stores.query import Document, Query, Sort, matches, sort_documents
+from cdb.stores.query import Document, Query, Sort, check_value, matches, sort_documents
 
 logger = logging.getLogger(__name__)
 
@@ -186,10 +186,12 @@ def canonical(value: object) -> bytes:
 def check_texts(document: Mapping[str, Any]) -> None:
     """Refuse texts that are none: names of files and arguments may hold bytes that are not UTF-8.
 
+    Any other value that no store holds is refused too: now, before bytes are uploaded for it.
+
     Raises
     ------
     BadDocument
-        If UTF-8 cannot hold the document.
+        If UTF-8 or a store cannot hold the document.
     """
     try:
         canonical(document)
@@ -198,6 +200,10 @@ def check_texts(document: Mapping[str, Any]) -> None:
             f"{error.object[error.start : error.end]!a} is no text that UTF-8 can hold; write the "
             "names and remarks of a constant in UTF-8"
         ) from None
+    except (TypeError, ValueError):
+        pass  # JSON cannot say it; what follows names the field
+    for name, value in document.items():
+        check_value(value, name, BadDocument)
 
 
 Commit = Callable[[Callable[[Moment], "Proposal | None"]], Document | None]
@@ -476,6 +482,16 @@ class Journal:
                 f"{MAX_EVENT_BYTES / 1e6:.0f} MB); write fewer constants at once"
             )
         return event
+
+    def check_clock(self, moment: Moment) -> None:
+        """Refuse to write with a wrong clock; a writer asks before it uploads bytes.
+
+        Raises
+        ------
+        WrongClock
+            If this machine's clock and the store's, or the last event's, differ by more than 5 s.
+        """
+        self._checked_now(moment.head)
 
     def _checked_now(self, head: Head) -> int:
         now = self.now()
