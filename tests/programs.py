@@ -58,8 +58,10 @@ class OtherProgram:
         document = {
             "_id": f"{second:08x}{number:016x}", "detector": EPIX, "ctype": "notes",
             "experiment": "xpp1", "run": 0, "run_end": "end", "time_sec": second,
-            "data_type": "str", "id_data": self.upload(text.encode(), database=database),
+            "data_type": "str",
         } | fields  # fmt: skip
+        if "id_data" not in document:
+            document["id_data"] = self.upload(text.encode(), database=database)
         document = {name: value for name, value in document.items() if value is not None}
         self.store.insert(database, EPIX, [document])
         return str(document["_id"])
