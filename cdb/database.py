@@ -10,6 +10,7 @@ import os
 import time as clock
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -374,11 +375,11 @@ class Database:
         types: set[str] = set()
         begins: set[int] = set()
         for place in places:
-            found = self.journal.find(moment, place.database, place.collection, {}, detector=short)
-            for document in found:
-                types.add(str(document.get("ctype")))
-                if document.get("ctype") == ctype and isinstance(document.get("run"), int):
-                    begins.add(document["run"])
+            there = partial(
+                self.journal.distinct, moment, place.database, place.collection, detector=short
+            )
+            types.update(map(str, there("ctype", {})))
+            begins.update(n for n in there("run", {"ctype": ctype}) if isinstance(n, int))
         where = ", ".join(dict.fromkeys(place.database for place in places))
         state = f" as of event {moment.seq}" if moment.asked else ""
         sentence = f"no {ctype} of {short}{_asked(question)} in {where}{state}"
@@ -409,14 +410,21 @@ class Database:
     def read(self, version: Version, *, progress: Progress | None = None) -> bytes | memoryview:
         """Return the stored bytes of a version, verified as `data` does."""
         blob_id = str(version.meta.get("id_data"))
-        data = self.store.read(version.database, blob_id, progress)
+        try:
+            data = self.store.read(version.database, blob_id, progress)
+        except NotFound as error:
+            # No KeyError, which would read as "no such constant" to a mapping's caller.
+            raise Corrupt(
+                f"the payload of {version.ctype} {version.id} in {version.database} is missing: "
+                f"{error}; `cdb fsck --payloads` finds all such, and adding the data again heals"
+            ) from error
         wanted = version.sha256
         if wanted is not None and (version.database, blob_id + wanted) not in self._verified:
             if hashlib.sha256(data).hexdigest() != wanted:
                 raise Corrupt(
                     f"the payload of {version.ctype} {version.id} in {version.database} is "
-                    "damaged: its digest is not the one that was deployed; run "
-                    "`cdb fsck --payloads`, and restore the payload from a copy"
+                    "damaged: its digest is not the one that was deployed; "
+                    "`cdb fsck --payloads` finds all such, and adding the data again heals"
                 )
             self._verified.add((version.database, blob_id + wanted))
         return data

@@ -3,6 +3,7 @@
 A deployment is one event, whichever databases it goes to: both copies are there or neither.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -85,6 +86,7 @@ class Deployment:
         self.existing = None if self.again else self._same(moment)
         if self.existing is not None:
             return None
+        self.journal.check_clock(moment)
         blobs = {database: self._blob(database, moment) for database in self.databases}
         self.journal.step("after blob")
         return Proposal(
@@ -131,16 +133,17 @@ class Deployment:
         wanted = ["sha256", "data_type", "data_dtype", "data_shape", "experiment", "version"]
         if self.time is not None:
             wanted.append("time_sec")
-        return last if all(last.get(name) == asked.get(name) for name in wanted) else None
+        if any(last.get(name) != asked.get(name) for name in wanted):
+            return None
+        there = self.journal.store.blob(self.databases[0], str(last.get("id_data")))
+        return None if there is None else last
 
     def _blob(self, database: str, moment: Moment) -> str:
         """Return the id of the payload's bytes: shared if an event names them, else uploaded."""
         store = self.journal.store
         shared = self.shared.get(database)
-        if shared is not None:
-            blob = store.blob(database, shared)
-            if blob is not None and blob.nbytes == self.document["nbytes"]:
-                return shared
+        if shared is not None and (self.dry_run or self._is_whole(database, shared)):
+            return shared
         if self.dry_run:
             return ""
         uploaded = self._uploads.get(database)
@@ -153,6 +156,14 @@ class Deployment:
                 progress=self.progress,
             )
         return self._uploads[database]
+
+    def _is_whole(self, database: str, blob_id: str) -> bool:
+        """Return whether bytes are what they should be: a damaged payload heals by a new add."""
+        try:
+            data = self.journal.store.read(database, blob_id)
+        except NotFound:
+            return False
+        return hashlib.sha256(data).hexdigest() == str(self.document["sha256"])
 
     def _is_swept(self, database: str, uploaded: str, moment: Moment) -> bool:
         """Return whether a sweep names the upload; its bytes may still be there, but not long.

@@ -160,7 +160,7 @@ class Check:
             elif document.get("seq") is None:
                 foreign += 1
                 broken += _is_broken(document, place)
-            elif document["seq"] <= truth.head:
+            else:
                 yield from self._mend(place, document["_id"], document)
         for missing in expected.keys() - seen:
             yield from self._mend(place, missing, None)
@@ -204,11 +204,10 @@ class Check:
         store.update(*place, {"_id": expected["_id"]}, set=fields, unset=extra)
 
     def _retire(self, place: Place, document: Document, what: str) -> None:
-        detector = str(document.get("detector", ""))
-
         def leaving(seq: int, _: int) -> list[Document]:
-            gone = {"out": seq, "detector": RETIRED + detector}
-            return [entry(*place, document["_id"], "/".join(place), set=gone)]
+            gone = _gone(place, document)
+            gone["set"]["out"] = seq
+            return [entry(*place, document["_id"], "/".join(place), **gone)]
 
         proposal = Proposal(
             "retire", f"accepted: it {what}", leaving, frozenset(), ids=frozenset([document["_id"]])
@@ -228,12 +227,15 @@ class Check:
         for (db, _), documents in sorted(truth.documents.items()):
             if db == database:
                 yield from self._payloads(database, documents.values(), records)
-        # Bytes that were uploaded since the events were read may have been named since.
         unnamed = [
             blob
             for blob in records.values()
             if (database, blob.id) not in truth.named and blob.id not in foreign_named
         ]
+        if unnamed:
+            # Bytes that were uploaded since the events were read may have been named since.
+            since = self._named_since(database, truth.head, self.journal.head().seq)
+            unnamed = [blob for blob in unnamed if blob.id not in since]
         yield from self._sweep(database, unnamed, truth.head)
 
     def _payloads(
@@ -348,6 +350,14 @@ def _left(document: Document, made: Mapping[str, Any]) -> Document:
     for name in made.get("unset", ()):
         changed.pop(name, None)
     return changed
+
+
+def _gone(place: Place, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a document looks that has left: psana's queries no longer find it."""
+    if place[0] != REGISTER:
+        return {"set": {"detector": RETIRED + str(document.get("detector", ""))}}
+    names = {"retired": document["long"], "short": RETIRED + document["short"]}
+    return {"set": names, "unset": ["long"]}
 
 
 def _difference(now: Document, expected: Document) -> str:

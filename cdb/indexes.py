@@ -1,7 +1,7 @@
 """The indexes that a process keeps, brought up to date with the events since it last looked."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,13 +60,23 @@ class Indexes:
         self._lock = threading.RLock()
 
     def winners(
-        self, moment: Moment, places: Iterable[Place], question: Question
+        self, moment: Moment, places: Sequence[Place], question: Question
     ) -> dict[str, tuple[Place, str]]:
         """Return for each type where the version is that wins, and its id."""
+
+        def read(both_forms: bool) -> dict[str, tuple[Place, str]]:
+            return self._winners(moment, places, question, both_forms)
+
+        named = [(place.database, place.collection) for place in places]
+        return self._journal.steady(moment, named, read)
+
+    def _winners(
+        self, moment: Moment, places: Sequence[Place], question: Question, both_forms: bool
+    ) -> dict[str, tuple[Place, str]]:
         found: dict[str, tuple[Place, str]] = {}
         for place in places:
             rule = rule_at(place, question)
-            foreign = self._foreign(moment, place)
+            foreign = self._foreign(moment, place, both_forms)
             with self._lock:
                 kept = self._up_to_date(moment, place)
                 for ctype in sorted({*kept.by_ctype, *foreign}):
@@ -117,14 +127,16 @@ class Indexes:
             _follow(kept, name, event)
         return kept
 
-    def _foreign(self, moment: Moment, place: Place) -> dict[str, list[Row]]:
-        """Return the visible documents that no event names, by type."""
-        query = {"seq": {"$exists": False}}
+    def _foreign(self, moment: Moment, place: Place, both_forms: bool) -> dict[str, list[Row]]:
+        """Return the visible documents that no event up to the moment names, by type."""
+        named_later = {"$or": [{"seq": {"$exists": False}}, {"adopted": {"$gt": moment.seq}}]}
+        query = named_later if both_forms else {"seq": {"$exists": False}}
         found: dict[str, list[Row]] = {}
         for document in self._journal.find(
-            moment, place.database, place.collection, query, detector=place.collection
-        ):
-            if document.get("seq") is None:
+            moment, place.database, place.collection, query,
+            detector=place.collection, both_forms=both_forms,
+        ):  # fmt: skip
+            if document.get("seq") is None or document.get("adopted", 0) > moment.seq:
                 row = row_of(document)
                 found.setdefault(row.ctype, []).append(row)
         return found

@@ -35,7 +35,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from cdb import inventory
 from cdb.constant import RETIRED, login
@@ -50,7 +50,7 @@ from cdb.errors import (
 )
 from cdb.stores.base import Store
 from cdb.stores.layout import JOURNAL, JOURNAL_DATABASE
-from cdb.stores.query import Document, Query, Sort, matches, sort_documents
+from cdb.stores.query import Document, Query, Sort, check_value, matches, sort_documents
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,7 @@ CLOCK_SECONDS = 5
 PATIENCE_SECONDS = 10
 MAX_EVENT_BYTES = 12 * 10**6
 
+T = TypeVar("T")
 Place = tuple[str, str]
 Step = Callable[[str], None]
 
@@ -187,10 +188,12 @@ def canonical(value: object) -> bytes:
 def check_texts(document: Mapping[str, Any]) -> None:
     """Refuse texts that are none: names of files and arguments may hold bytes that are not UTF-8.
 
+    Any other value that no store holds is refused too: now, before bytes are uploaded for it.
+
     Raises
     ------
     BadDocument
-        If UTF-8 cannot hold the document.
+        If UTF-8 or a store cannot hold the document.
     """
     try:
         canonical(document)
@@ -199,6 +202,10 @@ def check_texts(document: Mapping[str, Any]) -> None:
             f"{error.object[error.start : error.end]!a} is no text that UTF-8 can hold; write the "
             "names and remarks of a constant in UTF-8"
         ) from None
+    except (TypeError, ValueError):
+        pass  # JSON cannot say it; what follows names the field
+    for name, value in document.items():
+        check_value(value, name, BadDocument)
 
 
 Commit = Callable[[Callable[[Moment], "Proposal | None"]], Document | None]
@@ -343,7 +350,7 @@ class Journal:
         Notes
         -----
         Of a moment that is the head's, retired documents are not looked at, so a document that
-        is retired between the head and this query is missed; `overtaken` tells.
+        is retired between the head and this query is missed; read through `steady`.
         """
         place = (database, collection)
         wanted = dict(query)
@@ -354,7 +361,7 @@ class Journal:
         found = self.store.find(
             database,
             collection,
-            _visible(wanted, moment),
+            _visible(wanted, moment, again=both_forms),
             sort=sort,
             limit=limit + len(gone) if limit else 0,
         )
@@ -365,17 +372,56 @@ class Journal:
         kept = [document for id_, document in merged.items() if id_ not in gone]
         return iter(sort_documents(kept, sort)[: limit or None])
 
-    def overtaken(self, moment: Moment, places: Iterable[Place]) -> bool:
-        """Return whether something was retired in these places since the moment was made.
+    def distinct(
+        self,
+        moment: Moment,
+        database: str,
+        collection: str,
+        field: str,
+        query: Query,
+        *,
+        detector: str,
+        both_forms: bool = False,
+    ) -> list[Any]:
+        """Return the values of a field among the documents that `find` would yield, sorted."""
+        place = (database, collection)
+        if moment.gone.get(place) or moment.added.get(place):
+            found = self.find(
+                moment, database, collection, query, detector=detector, both_forms=both_forms
+            )
+            return sorted({document[field] for document in found if field in document}, key=str)
+        forms = [detector, RETIRED + detector]
+        wanted = {**query, "detector": {"$in": forms} if moment.past or both_forms else detector}
+        return self.store.distinct(
+            database, collection, field, _visible(wanted, moment, again=both_forms)
+        )
 
-        What was read of them then may lack a document; read again, in both forms.
+    def steady(self, moment: Moment, places: Iterable[Place], read: Callable[[bool], T]) -> T:
+        """Return what is read of places at a moment, whatever others write meanwhile.
+
+        Parameters
+        ----------
+        moment : Moment
+            As of when.
+        places : iterable of (str, str)
+            Database and collection of all that is read.
+        read : callable
+            From whether to look at `both_forms` (see `find`) to what was found. It is called
+            again, then with True, if something left these places since the moment was made.
         """
+        found = read(False)
+        return read(True) if self.overtaken(moment, places) else found
+
+    def overtaken(self, moment: Moment, places: Iterable[Place]) -> bool:
+        """Return whether something left these places, or was adopted there, since the moment."""
+        if moment.past:
+            return False
         head = self.head()
-        if moment.past or head.seq == moment.head.seq:
+        if head.seq == moment.head.seq:
             return False
         touched = set(places)
         return any(
-            (e["database"], e["collection"]) in touched and "set" in e
+            _place(e) in touched and ("set" in e or event["action"] == "adopt")
             for event in self.events(after=moment.seq, upto=head.seq)
             for e in event["versions"]
         )
@@ -477,6 +523,16 @@ class Journal:
                 f"{MAX_EVENT_BYTES / 1e6:.0f} MB); write fewer constants at once"
             )
         return event
+
+    def check_clock(self, moment: Moment) -> None:
+        """Refuse to write with a wrong clock; a writer asks before it uploads bytes.
+
+        Raises
+        ------
+        WrongClock
+            If this machine's clock and the store's, or the last event's, differ by more than 5 s.
+        """
+        self._checked_now(moment.head)
 
     def _checked_now(self, head: Head) -> int:
         now = self.now()
@@ -692,14 +748,16 @@ def _followed(moment: Moment, later: Sequence[Document]) -> Moment:
     return _with_pending(followed, (*moment.pending, *later))
 
 
-def _visible(query: Mapping[str, Any], moment: Moment) -> Document:
-    """Add to a query: visible at a moment."""
+def _visible(query: Mapping[str, Any], moment: Moment, *, again: bool) -> Document:
+    """Add to a query: visible at a moment; if asked `again`, whatever was adopted since."""
     foreign: Document = {"seq": {"$exists": False}}
     if moment.asked:
         foreign["_id"] = {"$lt": moment.foreign_before}
-    there = {"$or": [{"seq": {"$lte": moment.seq}}, foreign]}
+    there = [{"seq": {"$lte": moment.seq}}, foreign]
+    if again and not moment.asked:
+        there.append({"adopted": {"$gt": moment.seq}})
     still = {"$or": [{"out": {"$exists": False}}, {"out": {"$gt": moment.seq}}]}
-    return {**query, "$and": [there, still, *query.get("$and", [])]}
+    return {**query, "$and": [{"$or": there}, still, *query.get("$and", [])]}
 
 
 def _place(made: Mapping[str, Any]) -> Place:

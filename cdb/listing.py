@@ -83,17 +83,23 @@ def find(
     if time is not None:
         query["time_sec"] = {"$lte": time}
     by_run = [("ctype", 1), ("run", 1), ("_id", 1)]
-    found: list[Version] = []
-    for database, detector in places:
-        for document in journal.find(
-            moment, database, detector, query, detector=detector, sort=by_run
-        ):
-            made = version_of(document, database, detector, seq=moment.seq)
-            if run is None or (made.runs is not None and run in made.runs):
-                found.append(made)
-            if limit and len(found) == limit:
-                return found
-    return found
+    places = list(places)
+
+    def read(both_forms: bool) -> list[Version]:
+        found: list[Version] = []
+        for database, detector in places:
+            for document in journal.find(
+                moment, database, detector, query, detector=detector, sort=by_run,
+                both_forms=both_forms,
+            ):  # fmt: skip
+                made = version_of(document, database, detector, seq=moment.seq)
+                if run is None or (made.runs is not None and run in made.runs):
+                    found.append(made)
+                if limit and len(found) == limit:
+                    return found
+        return found
+
+    return journal.steady(moment, places, read)
 
 
 def history(
@@ -185,9 +191,5 @@ def experiments(journal: Journal, moment: Moment) -> list[dict[str, Any]]:
 
 
 def _ctypes(journal: Journal, moment: Moment, database: str, detector: str) -> list[str]:
-    if not moment.asked:
-        types = journal.store.distinct(database, detector, "ctype", {"detector": detector})
-    else:
-        visible = journal.find(moment, database, detector, {}, detector=detector)
-        types = sorted({document["ctype"] for document in visible if "ctype" in document})
+    types = journal.distinct(moment, database, detector, "ctype", {}, detector=detector)
     return [str(ctype) for ctype in types]

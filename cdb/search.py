@@ -96,9 +96,11 @@ def winner(
     ctype : str
         Type of the constant.
     """
-    found = _first(journal, moment, places, question, detector, ctype, both_forms=False)
-    if journal.overtaken(moment, [(place.database, place.collection) for place in places]):
-        found = _first(journal, moment, places, question, detector, ctype, both_forms=True)
+
+    def read(both_forms: bool) -> tuple[Place, Document] | None:
+        return _first(journal, moment, places, question, detector, ctype, both_forms)
+
+    found = journal.steady(moment, [(place.database, place.collection) for place in places], read)
     if found is None:
         return None
     place, document = found
@@ -112,7 +114,6 @@ def _first(
     question: Question,
     detector: str,
     ctype: str,
-    *,
     both_forms: bool,
 ) -> tuple[Place, Document] | None:
     for place in places:

@@ -71,7 +71,8 @@ def mocked_mongo() -> Store:
     return MongoStore("mongodb://mock/", client=lambda *_, **__: client)
 
 
-KINDS = ["memory", "pending", "embedded", "mock", pytest.param("mongo", marks=pytest.mark.mongo)]
+QUICK = ["memory", "pending", "embedded", "mock"]
+KINDS = [*QUICK, pytest.param("mongo", marks=pytest.mark.mongo)]
 
 
 @pytest.fixture(params=KINDS)
@@ -94,6 +95,13 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return open_store(request.getfixturevalue("mongo_url"))
 
 
+@pytest.fixture(params=QUICK)
+def quick_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """Every store that needs no server."""
+    with make_store(request, tmp_path) as store:
+        yield store
+
+
 @pytest.fixture(params=["embedded", pytest.param("mongo", marks=pytest.mark.mongo)])
 def shared_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """The stores that several processes share."""
@@ -111,3 +119,15 @@ def db(store: Store) -> Database:
 def memory_db() -> Database:
     """A database in memory, for rules that no store changes."""
     return Database(MemoryStore())
+
+
+@pytest.fixture
+def pending_db() -> Database:
+    """A database in memory that commits in steps, as on MongoDB."""
+    return Database(MemoryStore(transactional=False))
+
+
+@pytest.fixture
+def quick_db(quick_store: Store) -> Database:
+    """A database on every store that needs no server."""
+    return Database(quick_store)

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import time
 
 import numpy as np
 import pytest
 
 import cdb
+from cdb.adoption import adopt, strangers
 from cdb.database import Database, locate
 from cdb.errors import (
     BadName,
@@ -18,6 +20,7 @@ from cdb.errors import (
     UnsafePayload,
     WrongState,
 )
+from tests.programs import OtherProgram
 
 EPIX, EXPERIMENT = "epix_000001", "rixx45619"
 NAMES = {"detector": EPIX, "experiment": EXPERIMENT, "ctype": "pedestals"}
@@ -381,3 +384,71 @@ def test_a_server_that_is_down_is_said_within_five_seconds():
     assert time.monotonic() - begin < 5
     assert "mongodb://127.0.0.1:1" in str(caught.value)
     assert "check that the server runs" in str(caught.value)
+
+
+def test_a_lost_payload_is_corrupt_and_not_a_missing_constant(db, peds):
+    version = db.add(peds, run=1, **NAMES)
+    OtherProgram(db.store).lose(version.database, version.meta["id_data"])
+    det = db.detector(EPIX, experiment=EXPERIMENT, run=1)
+    with pytest.raises(Corrupt, match="is missing"):
+        det.calibconst.get("pedestals")
+
+
+def test_adding_lost_data_again_heals(db, peds):
+    version = db.add(peds, run=1, **NAMES)
+    OtherProgram(db.store).lose(version.database, version.meta["id_data"])
+    healed = db.add(peds, run=1, **NAMES)
+    assert healed.new
+    assert np.array_equal(db.get(EPIX, "pedestals", experiment=EXPERIMENT, run=1)[0], peds)
+
+
+def test_adding_damaged_data_again_heals(db, peds):
+    version = db.add(peds, run=1, **NAMES)
+    OtherProgram(db.store).flip_a_byte(version.database, version.meta["id_data"])
+    assert db.add(peds, run=1, again=True, **NAMES).new
+    assert np.array_equal(db.get(EPIX, "pedestals", experiment=EXPERIMENT, run=1)[0], peds)
+
+
+@pytest.mark.mongo
+def test_a_large_payload_comes_back_over_the_wire(mongo_url):
+    array = np.random.default_rng(1).integers(0, 255, 100 * 2**20, dtype="uint8")
+    with cdb.open(mongo_url) as db:
+        db.add(array, detector=EPIX, ctype="pixel_bkgd")
+        assert np.array_equal(db.get(EPIX, "pixel_bkgd")[0], array)
+
+
+# reads that others' writes overlap ---------------------------------------------------------------
+
+READS = {
+    "get": lambda db: db.get(EPIX, "notes", experiment="xpp1")[0],
+    "find": lambda db: [db.data(v) for v in db.find(detector=EPIX, experiment="xpp1")][0],
+    "detector": lambda db: db.detector(EPIX, experiment="xpp1").calibconst["notes"][0],
+}
+
+
+def overlapped(db: Database, write) -> Database:
+    """Return a database that sees an older head, since `write` happens right after it looked."""
+    reader = Database(db.store)
+    look, looks = reader.journal._ask_head, iter([write])
+
+    def look_then_write():
+        head = look()
+        next(looks, lambda: None)()
+        return head
+
+    reader.journal._ask_head = look_then_write
+    return reader
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_a_read_that_an_amend_overlaps_finds_the_version_as_it_was(db, read):
+    version = db.add("ours", detector=EPIX, ctype="notes", experiment="xpp1")
+    reader = overlapped(db, lambda: db.amend(version.id, comment="mended"))
+    assert read(reader) == "ours"
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_a_read_that_an_adoption_overlaps_finds_the_document_still(db, read):
+    OtherProgram(db.store).insert("theirs", second=int(time.time()) + 2)
+    reader = overlapped(db, lambda: adopt(db.journal, list(strangers(db.journal))))
+    assert read(reader) == "theirs"

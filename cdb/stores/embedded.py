@@ -13,6 +13,7 @@ reader may keep one mapped for as long as it likes.
 import errno
 import fcntl
 import functools
+import hashlib
 import json
 import mmap
 import os
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from cdb.errors import (
+    CalibError,
     Corrupt,
     Duplicate,
     NotFound,
@@ -33,6 +35,7 @@ from cdb.errors import (
     StoreRefused,
     StoreUnavailable,
 )
+from cdb.stores import forks
 from cdb.stores.base import Blob, Progress, Store, new_id
 from cdb.stores.layout import (
     COLUMNS,
@@ -84,9 +87,8 @@ class EmbeddedStore(Store):
 
     def _connection(self) -> sqlite3.Connection | None:
         """Return this thread's connection, None while the store holds nothing."""
-        # A connection must not cross a fork: the child would share the parent's locks.
-        if getattr(self._local, "pid", None) == os.getpid():
-            connection: sqlite3.Connection = self._local.connection
+        connection: forks.Connection | None = getattr(self._local, "connection", None)
+        if connection is not None and not connection.closed and self._local.pid == os.getpid():
             if self._local.frozen is None or self._local.frozen == self._stamp():
                 return connection
             self.close()
@@ -108,6 +110,11 @@ class EmbeddedStore(Store):
             # Who may not write cannot make the files that readers and writers share. While there
             # are none, no writer is at work and the file alone is whole; it is opened anew as
             # soon as that changes.
+            if forks.crossed(self.path):
+                raise StoreRefused(
+                    f"{self.folder} was in use when this process was forked; start processes "
+                    "with 'spawn' or 'forkserver', or fork when no thread is using the store"
+                )
             alone = not os.access(self.folder, os.W_OK) and not self._log.exists()
             frozen = self._stamp() if alone else None
             connection = sqlite3.connect(
@@ -116,6 +123,7 @@ class EmbeddedStore(Store):
                 timeout=BUSY_SECONDS,
                 isolation_level=None,
                 check_same_thread=False,
+                factory=forks.Connection,
             )
             connection.execute("PRAGMA query_only = ON" if not _writable(self.path) else "SELECT 1")
             connection.execute("PRAGMA mmap_size = 268435456")
@@ -412,9 +420,9 @@ class EmbeddedStore(Store):
         return blob.id
 
     def _write_file(self, path: Path, data: bytes | memoryview, progress: Progress | None) -> None:
-        """Write a payload beside its place, sync it, move it there; equal bytes stay."""
+        """Write a payload beside its place, sync it, move it there; whole bytes stay."""
         view = memoryview(data).cast("B") if memoryview(data).nbytes else memoryview(b"")
-        if path.exists() and path.stat().st_size == view.nbytes:
+        if path.exists() and _digest(path) == path.name:
             if progress:
                 progress(view.nbytes)
             return
@@ -666,13 +674,18 @@ def _body(document: Mapping[str, Any]) -> str:
 
 
 def _decoded(cursor: sqlite3.Cursor, folder: Path) -> Iterator[Document]:
-    while True:
-        with _translated(folder):
-            bodies = cursor.fetchmany(1000)
-        if not bodies:
-            return
-        for (body,) in bodies:
-            yield json.loads(body)
+    connection: Any = cursor.connection
+    connection.readers += 1
+    try:
+        while True:
+            with _translated(folder):
+                bodies = cursor.fetchmany(1000)
+            if not bodies:
+                return
+            for (body,) in bodies:
+                yield json.loads(body)
+    finally:
+        connection.readers -= 1
 
 
 class _Inexact(ValueError):
@@ -781,6 +794,11 @@ def _term(column: str, operator: str, value: Any) -> tuple[str, list[Any]]:
     return (f"({term} AND {column} < '')" if operator in ("$gt", "$gte") else f"({term})"), [value]
 
 
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -806,6 +824,8 @@ def _translated(folder: Path) -> Iterator[None]:
     """Say what went wrong with the folder in the words of this package."""
     try:
         yield
+    except CalibError:
+        raise  # said already; some are errors of the system too
     except sqlite3.OperationalError as error:
         text = str(error)
         if "full" in text:

@@ -1,4 +1,4 @@
-"""A store on a MongoDB server, through pymongo and gridfs.
+"""A store on a MongoDB server, through pymongo, in the layout of gridfs.
 
 Documents and GridFS buckets are laid out as LCLS-II's own programs lay them out, so that these
 read what is written here. Writes are acknowledged by a majority and journaled; reads go to the
@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import gridfs.errors
 import pymongo
 from bson import ObjectId
 from bson.errors import InvalidDocument
@@ -316,26 +315,32 @@ class MongoStore(Store):
     def read(
         self, database: str, blob_id: str, progress: Progress | None = None
     ) -> bytes | memoryview:
-        """See `Store.read`."""
-        with self._translated():
-            try:
-                file = self._bucket(database).get(_to_id(blob_id))
-                result = bytearray(file.length)
-                position = 0
-                while position < file.length:
-                    chunk = file.readchunk()
-                    if not chunk:
-                        break
-                    result[position : position + len(chunk)] = chunk
-                    position += len(chunk)
-                    if progress:
-                        progress(len(chunk))
-            except gridfs.errors.GridFSError as error:
-                raise NotFound(f"no whole bytes {blob_id} in {database}: {error}") from None
-        return memoryview(result).toreadonly()
+        """See `Store.read`.
 
-    def _bucket(self, database: str) -> gridfs.GridFS:
-        return gridfs.GridFS(self._collection(database, "fs").database)
+        Chunks are placed by their number, in whatever order they come, a few a message: some
+        servers send a whole reply at once, which pymongo then refuses.
+        """
+        query = {"files_id": _to_id(blob_id)}
+        with self._translated():
+            record = self._collection(database, "fs.files").find_one({"_id": query["files_id"]})
+            if record is None:
+                raise NotFound(f"no bytes {blob_id} in {database}")
+            length, size = int(record["length"]), int(record["chunkSize"])
+            result, missing = bytearray(length), length
+            chunks = self._collection(database, "fs.chunks").find(
+                query, {"_id": False, "n": True, "data": True}, batch_size=MESSAGE // CHUNK // 4
+            )
+            for chunk in chunks:
+                start, data = chunk["n"] * size, chunk["data"]
+                if len(data) != min(size, length - start):
+                    raise NotFound(f"chunk {chunk['n']} of {blob_id} in {database} is not whole")
+                result[start : start + len(data)] = data
+                missing -= len(data)
+                if progress:
+                    progress(len(data))
+        if missing:
+            raise NotFound(f"{missing} of the {length} bytes {blob_id} in {database} are missing")
+        return memoryview(result).toreadonly()
 
     def blob(self, database: str, blob_id: str) -> Blob | None:
         """See `Store.blob`."""

@@ -63,7 +63,7 @@ def untouched(folder: Path, db, peds) -> Iterator[None]:
         (["-R", "last"], "last run 'last' is neither"),
         (["-t", "yesterday"], "time 'yesterday' is not a date"),
         (["-t", "2021-10-01T00:00:00"], "has no zone"),
-        (["-t", "2021-13-01T00:00:00Z"], "does not exist"),
+        (["-t", "2021-13-01T00:00:00Z"], "month must be in 1..12"),
         (["-t", "2021-10-01T00:00:00Z", "-s", "5"], "are different times"),
         (["-s", "0"], "time 0 is not"),
         (["-c", "ped/estals"], "constant type 'ped/estals' holds"),

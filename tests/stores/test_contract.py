@@ -240,21 +240,31 @@ def test_absent_bytes_are_not_found(store):
     assert store.blob(DB, new_id()) is None
 
 
+def fail_half_way(store: Store) -> None:
+    with store.transaction():
+        store.insert(DB, "other", [{"_id": named(7)}])
+        store.update(DB, COLL, {"run": 1}, set={"run": 2})
+        store.insert(DB, COLL, [{"_id": named(0)}])
+
+
+@pytest.mark.parametrize("store", ["memory", "embedded"], indirect=True)
 def test_a_failed_transaction_leaves_nothing(store):
-    if not store.transactional:
-        pytest.skip("this store has no transactions")
+    assert store.transactional
     fill(store, {"run": 1})
-
-    def fail():
-        with store.transaction():
-            store.insert(DB, "other", [{"_id": named(7)}])
-            store.update(DB, COLL, {"run": 1}, set={"run": 2})
-            store.insert(DB, COLL, [{"_id": named(0)}])
-
     with pytest.raises(Duplicate):
-        fail()
+        fail_half_way(store)
     assert store.rows(DB, COLL, ("run",)) == [(1,)]
     assert store.count(DB, "other") == 0
+
+
+@pytest.mark.parametrize("store", ["pending", "mock"], indirect=True)
+def test_a_store_without_transactions_says_so_and_keeps_what_was_done(store):
+    assert not store.transactional
+    fill(store, {"run": 1})
+    with pytest.raises(Duplicate):
+        fail_half_way(store)
+    assert store.rows(DB, COLL, ("run",)) == [(2,)]
+    assert store.count(DB, "other") == 1
 
 
 def test_ids_hold_their_time_and_sort_by_it():

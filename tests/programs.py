@@ -1,0 +1,118 @@
+"""Others at the same store: programs that know no journal, and writers that die or come between."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import gridfs
+
+from cdb.database import Database
+from cdb.stores import Store
+from cdb.stores.embedded import EmbeddedStore
+from cdb.stores.memory import MemoryStore
+
+EPIX = "epix_000001"
+SECOND = 1_600_000_000
+
+
+class Died(Exception):
+    """A writer was killed."""
+
+
+def dying_at(store: Store, step: str) -> Database:
+    """Return a database whose writer dies at a step."""
+
+    def die(name: str) -> None:
+        if name == step:
+            raise Died(step)
+
+    return Database(store, step=die)
+
+
+def interrupted_at(store: Store, step: str, call: Callable[[], Any]) -> Database:
+    """Return a database during whose first write something else happens at a step."""
+    calls = [call]
+
+    def at_step(name: str) -> None:
+        if name == step and calls:
+            calls.pop()()
+
+    return Database(store, step=at_step)
+
+
+class OtherProgram:
+    """A program that writes, changes and deletes in a store with no event."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def insert(
+        self,
+        text: str = "theirs",
+        *,
+        number: int = 1,
+        second: int = SECOND,
+        database: str = "cdb_xpp1",
+        **fields: Any,
+    ) -> str:
+        """Store a constant as psana's server does; a field None is left out."""
+        document = {
+            "_id": f"{second:08x}{number:016x}", "detector": EPIX, "ctype": "notes",
+            "experiment": "xpp1", "run": 0, "run_end": "end", "time_sec": second,
+            "data_type": "str",
+        } | fields  # fmt: skip
+        if "id_data" not in document:
+            document["id_data"] = self.upload(text.encode(), database=database)
+        document = {name: value for name, value in document.items() if value is not None}
+        self.store.insert(database, EPIX, [document])
+        return str(document["_id"])
+
+    def upload(self, data: bytes, *, database: str = "cdb_xpp1") -> str:
+        """Store bytes with no head, where the store lets other programs do so."""
+        if not isinstance(self.store, MemoryStore | EmbeddedStore):
+            return str(gridfs.GridFS(self.store.client[database]).put(data))
+        sha256 = hashlib.sha256(data).hexdigest()
+        blob_id = self.store.write(database, data, sha256=sha256, head=0)
+        if isinstance(self.store, MemoryStore):
+            blob, _ = self.store._blobs[database, blob_id]
+            self.store._blobs[database, blob_id] = replace(blob, head=None, sha256=None), data
+        return blob_id
+
+    def change(self, database: str, collection: str, document_id: Any, **fields: Any) -> None:
+        self.store.update(database, collection, {"_id": document_id}, set=fields)
+
+    def delete(self, database: str, collection: str, document_id: Any) -> None:
+        if isinstance(self.store, MemoryStore):
+            del self.store._documents[database, collection][document_id]
+        elif isinstance(self.store, EmbeddedStore):
+            place = self.store._place(database, collection)
+            self.store._writing().execute(
+                "DELETE FROM documents WHERE place = ? AND id = ?", (place, document_id)
+            )
+        else:
+            from cdb.stores.mongo import _to_id
+
+            self.store.client[database][collection].delete_one({"_id": _to_id(document_id)})
+
+    def flip_a_byte(self, database: str, blob_id: str) -> None:
+        """Damage stored bytes, their length kept."""
+        data = bytearray(self.store.read(database, blob_id))
+        data[0] ^= 1
+        if isinstance(self.store, MemoryStore):
+            blob, _ = self.store._blobs[database, blob_id]
+            self.store._blobs[database, blob_id] = blob, bytes(data)
+        elif isinstance(self.store, EmbeddedStore):
+            path = self.store._file(self.store._record(database, blob_id)[1])
+            path.chmod(0o600)
+            path.write_bytes(data)
+        else:
+            from cdb.stores.mongo import _to_id
+
+            self.store.client[database]["fs.chunks"].update_one(
+                {"files_id": _to_id(blob_id)}, {"$set": {"data": bytes(data)}}
+            )
+
+    def lose(self, database: str, blob_id: str) -> None:
+        """Delete stored bytes."""
+        self.store.remove(database, [blob_id])

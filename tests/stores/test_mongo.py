@@ -1,0 +1,59 @@
+"""What only the Mongo store has: GridFS, as other programs write and read it."""
+
+import hashlib
+
+import gridfs
+import pymongo
+import pytest
+from bson import ObjectId
+
+from cdb.errors import NotFound
+from cdb.stores import open_store
+
+DB = "cdb_epix_000001"
+DATA = bytes(range(256)) * 3000  # three chunks
+
+
+@pytest.fixture
+def store(mongo_url):
+    with open_store(mongo_url) as store:
+        yield store
+
+
+@pytest.fixture
+def bucket(mongo_url):
+    with pymongo.MongoClient(mongo_url) as client:
+        yield gridfs.GridFS(client[DB])
+
+
+pytestmark = pytest.mark.mongo
+
+
+def write(store) -> str:
+    return store.write(DB, DATA, sha256=hashlib.sha256(DATA).hexdigest(), head=0)
+
+
+def test_gridfs_reads_what_the_store_wrote(store, bucket):
+    file = bucket.get(ObjectId(write(store)))
+    assert (file.read(), file.chunk_size, file.length) == (DATA, 255 * 1024, len(DATA))
+
+
+def test_the_store_reads_what_gridfs_wrote(store, bucket):
+    assert bytes(store.read(DB, str(bucket.put(DATA, chunk_size=1000)))) == DATA
+    assert bytes(store.read(DB, str(bucket.put(b"")))) == b""
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_lost_chunk_is_noticed(store, number):
+    blob_id = write(store)
+    store.client[DB]["fs.chunks"].delete_one({"files_id": ObjectId(blob_id), "n": number})
+    with pytest.raises(NotFound, match="are missing"):
+        store.read(DB, blob_id)
+
+
+def test_a_chunk_of_another_length_is_noticed(store):
+    blob_id = write(store)
+    query = {"files_id": ObjectId(blob_id), "n": 1}
+    store.client[DB]["fs.chunks"].update_one(query, {"$set": {"data": b"short"}})
+    with pytest.raises(NotFound, match="not whole"):
+        store.read(DB, blob_id)
