@@ -11,13 +11,14 @@ from typing import Any
 from cdb import payload, validity
 from cdb.constant import NO_EXPERIMENT, SCHEMA, Version, key_of, second_of, version_of
 from cdb.errors import NotFound
-from cdb.journal import Journal, Moment, Proposal, entry
+from cdb.journal import MAX_EVENT_BYTES, Journal, Moment, Proposal, canonical, entry
 from cdb.names import PREFIX, REGISTER
 from cdb.stores.layout import JOURNAL, JOURNAL_DATABASE
 
 Document = dict[str, Any]
 
 AT_ONCE = 500
+BYTES_AT_ONCE = MAX_EVENT_BYTES // 2
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,14 @@ def _deployment(document: Document) -> str:
 
 def _batches(found: Sequence[Stranger]) -> Iterator[list[Stranger]]:
     batch: list[Stranger] = []
+    nbytes = 0
     for stranger in found:
         begins = not batch or _deployment(batch[-1].document) != _deployment(stranger.document)
-        if len(batch) >= AT_ONCE and begins:
+        if begins and (len(batch) >= AT_ONCE or nbytes >= BYTES_AT_ONCE):
             yield batch
-            batch = []
+            batch, nbytes = [], 0
         batch.append(stranger)
+        nbytes += len(canonical(stranger.document))
     if batch:
         yield batch
 
@@ -99,9 +102,10 @@ def _adopt(journal: Journal, batch: Sequence[Stranger]) -> list[Version]:
         keys = frozenset(key_of(s.database, s.collection, d) for s, d in there)
 
         def build(seq: int, _: int) -> list[Document]:
+            # Asked for at each attempt: an event that came between may be the one.
             done[:] = [
                 entry(s.database, s.collection, d["_id"], key_of(s.database, s.collection, d),
-                      {**d, "seq": d["seq"] or seq, "adopted": seq})
+                      {**d, "seq": _first_event_after(journal, d["order"]) or seq, "adopted": seq})
                 for s, d in there
             ]  # fmt: skip
             return done
@@ -118,7 +122,7 @@ def _is_there(journal: Journal, stranger: Stranger) -> bool:
 
 
 def _adopted(journal: Journal, stranger: Stranger) -> Document | None:
-    """Return a document with our fields; `seq` is 0 if no event is younger than it."""
+    """Return a document with our fields, but for its event; None if its bytes are gone."""
     document = stranger.document
     runs = validity.range_of(document)
     assert runs is not None  # `_trouble` refuses it
@@ -138,7 +142,6 @@ def _adopted(journal: Journal, stranger: Stranger) -> Document | None:
         "schema": SCHEMA,
         "order": order,
         "first": document["_id"],
-        "seq": _first_event_after(journal, order),
     }
 
 

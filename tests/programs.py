@@ -5,12 +5,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import gridfs
-
 from cdb.database import Database
 from cdb.stores import Store
 from cdb.stores.embedded import EmbeddedStore
 from cdb.stores.memory import MemoryStore
+from cdb.stores.mongo import _to_id
 
 EPIX = "epix_000001"
 SECOND = 1_600_000_000
@@ -70,13 +69,15 @@ class OtherProgram:
 
     def upload(self, data: bytes, *, database: str = "cdb_xpp1") -> str:
         """Store bytes with no head, where the store lets other programs do so."""
-        if not isinstance(self.store, MemoryStore | EmbeddedStore):
-            return str(gridfs.GridFS(self.store.client[database]).put(data))
         sha256 = hashlib.sha256(data).hexdigest()
         blob_id = self.store.write(database, data, sha256=sha256, head=0)
         if isinstance(self.store, MemoryStore):
             blob, _ = self.store._blobs[database, blob_id]
             self.store._blobs[database, blob_id] = replace(blob, head=None, sha256=None), data
+        elif not isinstance(self.store, EmbeddedStore):
+            self.store.client[database]["fs.files"].update_one(
+                {"_id": _to_id(blob_id)}, {"$unset": {"head": "", "sha256": ""}}
+            )
         return blob_id
 
     def change(self, database: str, collection: str, document_id: Any, **fields: Any) -> None:
@@ -91,8 +92,6 @@ class OtherProgram:
                 "DELETE FROM documents WHERE place = ? AND id = ?", (place, document_id)
             )
         else:
-            from cdb.stores.mongo import _to_id
-
             self.store.client[database][collection].delete_one({"_id": _to_id(document_id)})
 
     def flip_a_byte(self, database: str, blob_id: str) -> None:
@@ -107,8 +106,6 @@ class OtherProgram:
             path.chmod(0o600)
             path.write_bytes(data)
         else:
-            from cdb.stores.mongo import _to_id
-
             self.store.client[database]["fs.chunks"].update_one(
                 {"files_id": _to_id(blob_id)}, {"$set": {"data": bytes(data)}}
             )

@@ -58,12 +58,6 @@ def impatient(monkeypatch):
     monkeypatch.setattr(rules, "PATIENCE_SECONDS", 0.3)
 
 
-def ticking(store: MemoryStore, *, start: float = T0, step: float = 10) -> Database:
-    """Return a database whose events are ten seconds apart."""
-    times = iter(range(1000))
-    return Database(store, now=lambda: start + step * next(times))
-
-
 # The chain ---------------------------------------------------------------------------------------
 
 
@@ -510,7 +504,8 @@ def test_a_reason_that_utf8_cannot_hold_is_refused(quick_db):
 @pytest.fixture
 def history():
     """Five events, ten seconds apart, on a store without transactions."""
-    db = ticking(MemoryStore(transactional=False))
+    db = Database(MemoryStore(transactional=False))
+    db.journal.now = lambda: T0 + 10 * db.head
     for run in range(5):
         add(db, f"run {run}", run=run, time=T0)
     return db
