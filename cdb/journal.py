@@ -214,7 +214,11 @@ Commit = Callable[[Callable[[Moment], "Proposal | None"]], Document | None]
 def digest_of(event: Mapping[str, Any]) -> str:
     """Return the digest of an event, hexadecimal."""
     kept = {name: value for name, value in event.items() if name not in ("digest", "pending")}
-    return hashlib.sha256(canonical(kept)).hexdigest()
+    return _sha256(canonical(kept))
+
+
+def _sha256(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()
 
 
 class Journal:
@@ -513,13 +517,17 @@ class Journal:
             "open": lowest,
             "versions": [dict(made) for made in proposal.build(seq, at)],
         }
-        check_texts(event)
-        event["digest"] = digest_of(event)
+        try:
+            text = canonical(event)
+        except (TypeError, ValueError):
+            check_texts(event)  # says which text it is
+            raise
+        event["digest"] = _sha256(text)  # as `digest_of`: what that leaves out is not there yet
         if not self.store.transactional:
             event["pending"] = True
-        if (size := len(canonical(event))) > MAX_EVENT_BYTES:
+        if len(text) > MAX_EVENT_BYTES:
             raise BadDocument(
-                f"one event of {size / 1e6:.1f} MB is too large (at most "
+                f"one event of {len(text) / 1e6:.1f} MB is too large (at most "
                 f"{MAX_EVENT_BYTES / 1e6:.0f} MB); write fewer constants at once"
             )
         return event

@@ -23,19 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdb.errors import BadPayload, UnsafePayload, shown
-from cdb.payload import pickles, tagged
-from cdb.payload.arrays import (
-    Bytes,
-    array_of,
-    dtype_of,
-    elements,
-    plain_array,
-    shape_of,
-    text_of_dtype,
-)
+from cdb.payload import arrays, literals, pickles, tagged, texts
+from cdb.payload.arrays import Bytes
 from cdb.payload.description import describe, warnings_about
-from cdb.payload.literals import dict_of_literal
-from cdb.payload.texts import checked_text, utf8
 
 __all__ = ["Bytes", "Payload", "decode", "describe", "digest", "encode", "warnings_about"]
 
@@ -82,17 +72,17 @@ def encode(data: object) -> Payload:
     b'{"gain":1.5,"window":{"$cdb":"tuple","items":[3,4]}}'
     """
     if isinstance(data, np.ndarray):
-        array = plain_array(data)
+        array = arrays.plain_array(data)
         fields = {
             "data_type": "ndarray",
-            "data_dtype": text_of_dtype(array.dtype),
+            "data_dtype": arrays.text_of_dtype(array.dtype),
             "data_shape": str(array.shape),
             "data_ndim": str(array.ndim),
             "data_size": str(array.size),
         }
-        return Payload(elements(array), fields)
+        return Payload(arrays.elements(array), fields)
     if isinstance(data, str):
-        text = checked_text(data).encode()
+        text = texts.checked_text(data).encode()
         return Payload(text, {"data_type": "str", "data_size": str(len(data))})
     return Payload(tagged.encode(data), {"data_type": "json"})
 
@@ -131,8 +121,8 @@ def decode(data: Bytes, document: Mapping[str, object], *, allow_pickle: bool = 
         case "ndarray":
             return _decode_array(memoryview(data), document)
         case "str":
-            text = utf8(data)
-            return dict_of_literal(text) if document.get("ctype") in DICT_CTYPES else text
+            text = texts.utf8(data)
+            return literals.dict_of_literal(text) if document.get("ctype") in DICT_CTYPES else text
         case "json":
             return tagged.decode(data)
         case "any" if allow_pickle:
@@ -168,8 +158,8 @@ def _decode_array(data: memoryview, document: Mapping[str, object]) -> NDArray[A
             f"the document of this array has no {' and no '.join(missing)}, as those of old "
             "writers; take the stored bytes, and say yourself what they are"
         )
-    dtype, shape = dtype_of(document["data_dtype"]), shape_of(document["data_shape"])
+    dtype, shape = arrays.dtype_of(document["data_dtype"]), arrays.shape_of(document["data_shape"])
     # psana 4.3.4 with Kerberos sends its empty JSON document in place of no bytes.
     if data.nbytes == 2 and bytes(data) == b"{}" and str(document.get("data_size")) == "0":
         data = memoryview(b"")
-    return array_of(data, dtype, shape)
+    return arrays.array_of(data, dtype, shape)
