@@ -425,4 +425,4 @@ def _time_of_iso(iso: str, text: str) -> datetime:
     try:
         return isoparse(iso)
     except ValueError as error:
-        raise BadTime(f"time {shown(text)} cannot be: {error}; {_GOOD_TIMES}") from None
+        raise BadTime(f"time {shown(text)} does not exist: {error}; {_GOOD_TIMES}") from None
