@@ -1,7 +1,7 @@
 """A constant version: its document, made and read; the names of its fields.
 
 The document is LCLS-II's, field for field, so that psana reads what is written here; what we add
-is listed in `ADDED`. Documents of older and other writers may lack any field.
+stands in `docs/mongodb.md`. Documents of older and other writers may lack any field.
 """
 
 import getpass
@@ -15,6 +15,8 @@ from datetime import datetime
 from typing import Any
 
 from cdb import names, validity
+from cdb.errors import BadDocument, shown
+from cdb.stores.query import check_fields
 from cdb.validity import RunRange
 
 SCHEMA = 1
@@ -26,10 +28,12 @@ DEFAULT_COMMENT = "no comment"
 NO_EXPERIMENT = "undefined"
 NO_COPY = "N/A"
 
-ADDED = (
-    "sha256", "nbytes", "seq", "out", "order", "first", "end", "unit", "conditions",
-    "valid_from", "valid_until", "replaces", "source", "schema", "adopted",
-)  # fmt: skip
+# What a caller may give as text, and as a dict.
+_TEXTS = {
+    "version", "comment", "detname", "longname", "dettype", "dtype", "tstamp_orig", "iofname",
+    "unit", "valid_from", "valid_until",
+}  # fmt: skip
+_TABLES = {"extpars", "conditions", "source"}
 
 # What `amend` may change besides the validity.
 AMENDABLE = ("version", "comment", "unit", "conditions", "valid_from", "valid_until", "source")
@@ -167,6 +171,24 @@ def end_of(document: Mapping[str, Any]) -> int | None:
     return None if runs is None else runs.stored_end
 
 
+def check_given(fields: Mapping[str, Any]) -> None:
+    """Refuse fields of a document that are not what their readers expect.
+
+    Raises
+    ------
+    BadDocument
+        Naming the field.
+    """
+    for name, value in fields.items():
+        if name in _TABLES and not isinstance(value, Mapping):
+            raise BadDocument(f"{name} is {shown(value)}; it must be a dict")
+        if name in _TEXTS and not isinstance(value, str):
+            raise BadDocument(f"{name} is {shown(value)}; it must be a text")
+        if name == "run_orig" and (isinstance(value, bool) or not isinstance(value, int)):
+            raise BadDocument(f"{name} is {shown(value)}; it must be a run number, as 7")
+    check_fields(fields)
+
+
 def new_document(
     *,
     detector: str,
@@ -201,8 +223,14 @@ def new_document(
         Its length [bytes].
     fields : mapping
         Any other fields by name; None means the default.
+
+    Raises
+    ------
+    BadDocument
+        If one of `fields` is not what its readers expect, or no store can hold it.
     """
     given = {name: value for name, value in fields.items() if value is not None}
+    check_given(given)
     extpars = {"content": "further parameters, as JSON", "command": " ".join(sys.argv)}
     document: dict[str, Any] = {
         "experiment": experiment or NO_EXPERIMENT,

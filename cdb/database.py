@@ -11,6 +11,7 @@ import time as clock
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,7 +20,7 @@ from cdb.calibconst import Calibconst, Detector
 from cdb.constant import AMENDABLE, Version, new_document, version_of
 from cdb.errors import BadQuestion, Corrupt, NotFound
 from cdb.indexes import Indexes
-from cdb.journal import Journal, Moment, Step, check_texts, no_step
+from cdb.journal import Journal, Moment, Step, no_step
 from cdb.lookup import Place, Question
 from cdb.search import Explanation
 from cdb.stores import open_store
@@ -218,12 +219,10 @@ class Database:
         runs = RunRange.parse(run, run_end)
         begin = None if time is None else parse_time(time)
         encoded = payload.encode(data)
-        nbytes = memoryview(encoded.data).nbytes
         for check, name in ((names.check_experiment, experiment), (names.check_dbsuffix, dbsuffix)):
             if name is not None:
                 check(name)
-        short = enrolment.enrol(self.journal, detector, dry_run=dry_run)
-        databases = names.databases_of(short, experiment, dbsuffix)
+        short, is_new = enrolment.enrol(self.journal, detector, dry_run=True)
         fields = {
             "version": version, "comment": comment, "detname": detname, "dettype": dettype,
             "longname": longname or (None if detector == short else detector), "dtype": dtype,
@@ -239,10 +238,13 @@ class Database:
             experiment=experiment,
             payload_fields=encoded.fields,
             sha256=payload.digest(encoded.data),
-            nbytes=nbytes,
+            nbytes=memoryview(encoded.data).nbytes,
             fields=fields,
         )
-        check_texts(document)
+        if is_new:
+            short = self._enrol(detector, short, experiment, dbsuffix, dry_run=dry_run)
+            document |= {"detector": short, "shortname": short}
+        databases = names.databases_of(short, experiment, dbsuffix)
         shared = inventory.prepare(
             self.store, databases, short, document["sha256"], dry_run=dry_run
         )
@@ -259,6 +261,24 @@ class Database:
             dry_run=dry_run,
             progress=progress,
         ).commit()
+
+    def _enrol(
+        self,
+        detector: str,
+        short: str,
+        experiment: str | None,
+        dbsuffix: str | None,
+        *,
+        dry_run: bool,
+    ) -> str:
+        """Register a long name, once nothing else can be refused; return its short name."""
+        databases = names.databases_of(short, experiment, dbsuffix)
+        inventory.prepare(self.store, databases, short, "", dry_run=True)
+        if dry_run:
+            return short
+        short = enrolment.enrol(self.journal, detector).short
+        logger.info("detector %s is new: registered as %s", detector, short)
+        return short
 
     # names -------------------------------------------------------------------------------------
 
@@ -717,8 +737,8 @@ class Database:
     def _moment(self, as_of: AsOf | None) -> Moment:
         if as_of is None:
             return self.journal.moment()
-        if isinstance(as_of, int) and not isinstance(as_of, bool):
-            return self.journal.moment(as_of)
+        if isinstance(as_of, Integral) and not isinstance(as_of, bool):
+            return self.journal.moment(int(as_of))
         return self.journal.moment(at=microseconds(parse_time(as_of)))
 
     def _short_name(self, detector: str, moment: Moment) -> str:

@@ -303,7 +303,7 @@ def amended_runs(
 
 
 def _check_reason(reason: str) -> None:
-    if not reason.strip():
+    if not isinstance(reason, str) or not reason.strip():
         raise BadQuestion("a reason is needed: it is what others will read years later")
 
 

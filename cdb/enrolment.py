@@ -1,11 +1,20 @@
 """The register of detectors in a store: short names found, new long names enrolled."""
 
+from typing import NamedTuple
+
 from cdb import names, register
-from cdb.errors import NotFound, shown
+from cdb.errors import BadName, NotFound, shown
 from cdb.journal import Journal, Moment, Proposal, entry
 from cdb.stores.base import new_id
 from cdb.stores.query import Document
 from cdb.validity import from_microseconds
+
+
+class Enrolled(NamedTuple):
+    """A detector's short name, and whether its long name is new to the register."""
+
+    short: str
+    new: bool
 
 
 def short_name(journal: Journal, longname: str, moment: Moment) -> str:
@@ -35,7 +44,7 @@ def short_name(journal: Journal, longname: str, moment: Moment) -> str:
     return short
 
 
-def enrol(journal: Journal, detector: str, *, dry_run: bool = False) -> str:
+def enrol(journal: Journal, detector: str, *, dry_run: bool = False) -> Enrolled:
     """Return a detector's short name; register a long name that is new.
 
     Parameters
@@ -50,26 +59,27 @@ def enrol(journal: Journal, detector: str, *, dry_run: bool = False) -> str:
     Raises
     ------
     BadName
-        If all numbers of its type are taken.
+        If all numbers of its type are taken, or a new long name looks like a mistyped short one.
     """
     if names.is_short_name(detector):
-        return detector
+        return Enrolled(detector, new=False)
     dettype = names.detector_type(detector)
     place = (names.REGISTER, dettype)
     key = "/".join(place)
-    found = ""
+    found = Enrolled("", new=False)
 
     def propose(moment: Moment) -> Proposal | None:
         nonlocal found
         known = _match(journal, detector, moment)
         if known is not None:
-            found = known
+            found = Enrolled(known, new=False)
             return None
+        _check_not_mistyped(detector)
         everything = [*journal.store.find(*place), *moment.added.get(place, {}).values()]
         number = register.next_number(dettype, everything, journal.store.databases())
         if not everything and not dry_run:
             journal.store.prepare(*place)
-        found = names.short_name(dettype, number)
+        found = Enrolled(names.short_name(dettype, number), new=True)
         return Proposal("register", "", lambda seq, at: [made(number, seq, at)], frozenset([key]))
 
     def made(number: int, seq: int, at: int) -> Document:
@@ -84,3 +94,15 @@ def _match(journal: Journal, longname: str, moment: Moment) -> str | None:
     """Return the short name among the register's visible documents of a detector's type."""
     visible = journal.find(moment, names.REGISTER, names.detector_type(longname), {})
     return register.match(longname, map(register.unretired, visible))
+
+
+def _check_not_mistyped(detector: str) -> None:
+    """Refuse to register what differs from a short name only in the number of digits."""
+    dettype, _, number = detector.partition("_")
+    digits = number.lstrip("0")
+    if number.isascii() and number.isdecimal() and len(digits) <= 6:
+        meant = names.short_name(dettype, int(digits or 1))
+        raise BadName(
+            f"detector {shown(detector)} is not registered and looks like a short name, which has "
+            f"six digits, as {meant}; the ids of panels in a long name are longer"
+        )

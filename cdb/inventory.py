@@ -55,31 +55,37 @@ def prepare(
     wanted = {"_id": {"$in": [*lower, *indexed, *payloads]}}
     rows = store.rows(JOURNAL_DATABASE, INVENTORY, ("_id", "database", "id_data"), wanted)
     known = {key: (database, id_data) for key, database, id_data in rows}
+    unclaimed = {key: database for key, database in lower.items() if key not in known}
+    taken = store.databases() if unclaimed else []
     for key, database in lower.items():
-        as_written = known[key][0] if key in known else _claim(store, database, dry_run=dry_run)
-        if as_written not in (None, database):
-            raise BadName(
-                f"database {database} differs from {as_written} only in case, which MongoDB does "
-                "not allow; write the name as it is there"
-            )
+        # All are compared before one is claimed: a refused add leaves no name behind.
+        other = known[key][0] if key in known else names.same_but_for_case(database, taken)
+        _check_case(database, other)
+    for key, database in unclaimed.items():
+        if not dry_run:
+            _check_case(database, _claim(store, key, database))
     for key, database in indexed.items():
         if key not in known and not dry_run:
             _index(store, key, database, collection)
     return {payloads[key]: known[key][1] for key in payloads if key in known}
 
 
-def _claim(store: Store, database: str, *, dry_run: bool) -> str | None:
-    """Claim a name; return the one that differs from it only in case if that is there instead."""
-    other = names.same_but_for_case(database, store.databases())
-    if other is not None or dry_run:
-        return other
-    made = {"_id": database.lower(), "database": database}
+def _check_case(database: str, other: str | None) -> None:
+    if other not in (None, database):
+        raise BadName(
+            f"database {database} differs from {other} only in case, which MongoDB does not "
+            "allow; write the name as it is there"
+        )
+
+
+def _claim(store: Store, key: str, database: str) -> str:
+    """Claim a name; return who has it: the database, or one that another writer made just now."""
     try:
-        store.insert(JOURNAL_DATABASE, INVENTORY, [made])
+        store.insert(JOURNAL_DATABASE, INVENTORY, [{"_id": key, "database": database}])
     except Duplicate:
-        ((found,),) = store.rows(JOURNAL_DATABASE, INVENTORY, ("database",), {"_id": made["_id"]})
+        ((found,),) = store.rows(JOURNAL_DATABASE, INVENTORY, ("database",), {"_id": key})
         return str(found)
-    return None
+    return database
 
 
 def _index(store: Store, key: str, database: str, collection: str) -> None:

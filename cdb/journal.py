@@ -50,7 +50,7 @@ from cdb.errors import (
 )
 from cdb.stores.base import Store
 from cdb.stores.layout import JOURNAL, JOURNAL_DATABASE
-from cdb.stores.query import Document, Query, Sort, check_value, matches, sort_documents
+from cdb.stores.query import Document, Query, Sort, check_fields, matches, sort_documents
 
 logger = logging.getLogger(__name__)
 
@@ -183,29 +183,6 @@ def canonical(value: object) -> bytes:
     """Return canonical JSON: sorted keys, no spaces, UTF-8."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.encode()
-
-
-def check_texts(document: Mapping[str, Any]) -> None:
-    """Refuse texts that are none: names of files and arguments may hold bytes that are not UTF-8.
-
-    Any other value that no store holds is refused too: now, before bytes are uploaded for it.
-
-    Raises
-    ------
-    BadDocument
-        If UTF-8 or a store cannot hold the document.
-    """
-    try:
-        canonical(document)
-    except UnicodeEncodeError as error:
-        raise BadDocument(
-            f"{error.object[error.start : error.end]!a} is no text that UTF-8 can hold; write the "
-            "names and remarks of a constant in UTF-8"
-        ) from None
-    except (TypeError, ValueError):
-        pass  # JSON cannot say it; what follows names the field
-    for name, value in document.items():
-        check_value(value, name, BadDocument)
 
 
 Commit = Callable[[Callable[[Moment], "Proposal | None"]], Document | None]
@@ -520,7 +497,7 @@ class Journal:
         try:
             text = canonical(event)
         except (TypeError, ValueError):
-            check_texts(event)  # says which text it is
+            check_fields(event)  # says which value it is
             raise
         event["digest"] = _sha256(text)  # as `digest_of`: what that leaves out is not there yet
         if not self.store.transactional:

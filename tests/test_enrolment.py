@@ -29,13 +29,13 @@ def test_a_new_number_is_above_every_database(db):
 
 
 def test_a_short_name_is_taken_as_it_stands(db):
-    assert enrolment.enrol(db.journal, "epix_000041") == "epix_000041"
+    assert enrolment.enrol(db.journal, "epix_000041") == ("epix_000041", False)
     assert db.short_name("epix_000007") == "epix_000007"
     assert db.head == 0
 
 
 def test_a_rehearsal_says_the_name_and_registers_nothing(db):
-    assert enrolment.enrol(db.journal, "epix_a-1", dry_run=True) == EPIX
+    assert enrolment.enrol(db.journal, "epix_a-1", dry_run=True) == (EPIX, True)
     assert (db.head, db.store.databases()) == (0, [])
 
 
@@ -58,3 +58,10 @@ def test_the_last_number_is_the_last(db):
     db.add("x", detector="epix_999999", ctype="notes")
     with pytest.raises(BadName, match="all 999999 numbers"):
         enrolment.enrol(db.journal, "epix_a-1")
+
+
+@pytest.mark.parametrize("typed", ["epix_0000001", "epix_1", "epix_00012", "epix_0"])
+def test_a_mistyped_short_name_is_not_registered(db, typed):
+    with pytest.raises(BadName, match="six digits"):
+        enrolment.enrol(db.journal, typed)
+    assert db.head == 0

@@ -124,14 +124,27 @@ def check_value(value: object, where: str, error: type[Exception], depth: int = 
 def _check_text(text: str, where: str, error: type[Exception]) -> None:
     try:
         text.encode()
-    except UnicodeEncodeError:
-        raise error(f"{where} holds a lone surrogate, which is no character") from None
+    except UnicodeEncodeError as fault:
+        raise error(
+            f"{where} holds {text[fault.start : fault.end]!a}, which is no text that UTF-8 can "
+            "hold; write names and remarks in UTF-8"
+        ) from None
 
 
 def _check_key(key: object, where: str, error: type[Exception]) -> None:
     if not isinstance(key, str) or not key or key.startswith("$") or set(key) & {".", "\0"}:
         raise error(f"{where} has the key {key!r}; keys are texts without '.', NUL or a first '$'")
     _check_text(key, f"a key of {where}", error)
+
+
+def check_fields(fields: Mapping[str, object], columns: Iterable[str] = ()) -> None:
+    """Refuse fields that not every store can hold; see `check_document`."""
+    for key, value in fields.items():
+        _check_key(key, "the document", BadDocument)
+        check_value(value, key, BadDocument)
+    for name in columns:
+        if name in fields and kind(fields[name]) not in (1, 2, 5):
+            raise BadDocument(f"{name} is {fields[name]!r:.60}; it must be a number or a text")
 
 
 def check_document(document: Mapping[str, object], columns: Iterable[str] = ()) -> None:
@@ -151,12 +164,7 @@ def check_document(document: Mapping[str, object], columns: Iterable[str] = ()) 
     """
     if kind(document.get("_id")) not in (1, 2):
         raise BadDocument(f"a document needs an _id that is a number or a text: {document!r:.200}")
-    for key, value in document.items():
-        _check_key(key, "the document", BadDocument)
-        check_value(value, key, BadDocument)
-    for name in columns:
-        if name in document and kind(document[name]) not in (1, 2, 5):
-            raise BadDocument(f"{name} is {document[name]!r:.60}; it must be a number or a text")
+    check_fields(document, columns)
 
 
 def matches(query: Query, document: Mapping[str, Any]) -> bool:

@@ -86,7 +86,7 @@ def untouched(folder: Path, db, peds) -> Iterator[None]:
         (["-e", "RIXX45619"], "differs from cdb_rixx45619 only in case"),
         (["-S", "my/test"], "database suffix 'my/test' holds"),
         (["-S", LONG], "has 200 characters"),
-        (["-m", "\udcff"], "'\\udcff' is no text"),
+        (["-m", "\udcff"], "'\\udcff', which is no text"),
     ],
     ids=lambda value: " ".join(value)[:30] if isinstance(value, list) else None,
 )
