@@ -1,15 +1,23 @@
 """The indexes that a process keeps, brought up to date with the events since it last looked."""
 
+import logging
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 from cdb.constant import RETIRED
 from cdb.journal import Journal, Moment
 from cdb.lookup import FIELDS, Index, Place, Question, Row, View, choose, row_of, rule_at
 
+logger = logging.getLogger(__name__)
+
 _CTYPE = FIELDS.index("ctype")
+# What the columns of a document of ours hold; of an experiment's name any type will do.
+_NUMBERS = ("run", "end", "time_sec", "order", "seq")
+_TYPES: dict[str, set[type]] = {"ctype": {str}, "out": {int, type(None)}}
+_TYPES |= {name: {int} for name in _NUMBERS}
 
 
 @dataclass
@@ -102,7 +110,14 @@ class Indexes:
         database, detector = name
         query = {"detector": {"$in": [detector, RETIRED + detector]}, "seq": {"$exists": True}}
         kept = _Kept(moment.seq)
-        kept.extend(self._journal.store.rows(database, detector, FIELDS, query), moment.head.seq)
+        rows = self._journal.store.rows(database, detector, FIELDS, query)
+        readable = _readable(rows)
+        if len(readable) < len(rows):
+            logger.warning(
+                "%d documents of %s/%s were changed by another program and cannot be read; "
+                "`cdb fsck` puts them back", len(rows) - len(readable), database, detector,
+            )  # fmt: skip
+        kept.extend(readable, moment.head.seq)
         for event in moment.pending:
             _follow(kept, name, event)
         return kept
@@ -118,6 +133,14 @@ class Indexes:
                 row = row_of(document)
                 found.setdefault(row.ctype, []).append(row)
         return found
+
+
+def _readable(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Leave out rows that another program spoilt: one text would spoil a column of numbers."""
+    columns = [(itemgetter(FIELDS.index(name)), types) for name, types in _TYPES.items()]
+    if all({*map(type, map(column, rows))} <= types for column, types in columns):
+        return rows
+    return [row for row in rows if all(type(column(row)) in types for column, types in columns)]
 
 
 def _follow(kept: _Kept, name: tuple[str, str], event: dict[str, Any]) -> None:

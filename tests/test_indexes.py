@@ -166,6 +166,21 @@ def test_documents_are_read_once_for_all_questions(quick_db, indexes, monkeypatc
     assert {*loads} == {("cdbjournal", "journal")}
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("run", "x"), ("end", 1.5), ("order", "z"), ("time_sec", "now"), ("seq", "one"),
+     ("ctype", 7), ("out", "gone")],
+)  # fmt: skip
+def test_a_document_that_another_program_spoilt_spoils_no_other(quick_db, caplog, field, value):
+    version, good = add(quick_db), add(quick_db, ctype="pedestals")
+    OtherProgram(quick_db.store).change("cdb_xpp1", EPIX, version.id, **{field: value})
+    indexes = Indexes(quick_db.journal)
+    found = winners(indexes, quick_db, question=QUESTIONS[1])
+    assert found["pedestals"] == good.id
+    assert "1 documents of cdb_xpp1/epix_000001 were changed" in caplog.text
+    assert "`cdb fsck` puts them back" in caplog.text
+
+
 # Pending events ----------------------------------------------------------------------------------
 
 
