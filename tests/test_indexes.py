@@ -2,6 +2,7 @@
 
 import random
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -9,7 +10,9 @@ from cdb import search
 from cdb.database import Database
 from cdb.indexes import Indexes
 from cdb.lookup import Place, Question
+from cdb.stores import Store
 from cdb.stores.memory import MemoryStore
+from tests.conftest import make_store
 from tests.programs import EPIX, Died, OtherProgram, dying_at
 
 ADD = {"detector": EPIX, "experiment": "xpp1", "ctype": "notes"}
@@ -32,6 +35,13 @@ QUESTIONS = [
 
 def add(db: Database, label: str = "text", **more):
     return db.add(label, **{**ADD, "time": T0, "comment": label, **more})
+
+
+@pytest.fixture(params=["pending", "embedded"])
+def quick_store(request, tmp_path) -> Iterator[Store]:
+    """The stores that commit in steps and at once; indexes see no other difference."""
+    with make_store(request, tmp_path) as store:
+        yield store
 
 
 @pytest.fixture
