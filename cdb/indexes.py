@@ -1,5 +1,6 @@
 """The indexes that a process keeps, brought up to date with the events since it last looked."""
 
+import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,12 @@ from cdb.lookup import (
     row_of,
     rule_at,
 )
+
+logger = logging.getLogger(__name__)
+
+# What the columns of a document of ours hold; of an experiment's name any type will do.
+_TYPES: dict[str, set[type]] = {"ctype": {str}, "out": {int, type(None)}}
+_TYPES |= {name: {int} for name in ("run", "end", "time_sec", "order", "seq")}
 
 
 @dataclass
@@ -122,7 +129,14 @@ class Indexes:
         database, detector = name
         query = {"detector": {"$in": [detector, RETIRED + detector]}, "seq": {"$exists": True}}
         kept = _Kept(moment.seq)
-        kept.extend(self._journal.store.columns(database, detector, FIELDS, query), moment.head.seq)
+        columns = self._journal.store.columns(database, detector, FIELDS, query)
+        readable = _readable(columns)
+        if unreadable := len(columns["_id"]) - len(readable["_id"]):
+            logger.warning(
+                "%d documents of %s/%s were changed by another program and cannot be read; "
+                "`cdb fsck` puts them back", unreadable, database, detector,
+            )  # fmt: skip
+        kept.extend(readable, moment.head.seq)
         for event in moment.pending:
             _follow(kept, name, event)
         return kept
@@ -140,6 +154,15 @@ class Indexes:
                 row = row_of(document)
                 found.setdefault(row.ctype, []).append(row)
         return found
+
+
+def _readable(columns: Columns) -> Columns:
+    """Return the documents whose columns hold what they should."""
+    if all({*map(type, columns[name])} <= types for name, types in _TYPES.items()):
+        return columns
+    numbers = range(len(columns["_id"]))
+    good = [n for n in numbers if all(type(columns[f][n]) in t for f, t in _TYPES.items())]
+    return picked(columns, good)
 
 
 def _follow(kept: _Kept, name: tuple[str, str], event: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import random
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -9,7 +10,9 @@ from cdb import search
 from cdb.database import Database
 from cdb.indexes import Indexes
 from cdb.lookup import Place, Question
+from cdb.stores import Store
 from cdb.stores.memory import MemoryStore
+from tests.conftest import make_store
 from tests.programs import EPIX, Died, OtherProgram, dying_at
 
 ADD = {"detector": EPIX, "experiment": "xpp1", "ctype": "notes"}
@@ -32,6 +35,13 @@ QUESTIONS = [
 
 def add(db: Database, label: str = "text", **more):
     return db.add(label, **{**ADD, "time": T0, "comment": label, **more})
+
+
+@pytest.fixture(params=["pending", "embedded"])
+def quick_store(request, tmp_path) -> Iterator[Store]:
+    """The stores that commit in steps and at once; indexes see no other difference."""
+    with make_store(request, tmp_path) as store:
+        yield store
 
 
 @pytest.fixture
@@ -164,6 +174,21 @@ def test_documents_are_read_once_for_all_questions(quick_db, indexes, monkeypatc
     for question in QUESTIONS:
         winners(indexes, quick_db, question=question)
     assert {*loads} == {("cdbjournal", "journal")}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("run", "x"), ("end", 1.5), ("order", "z"), ("time_sec", "now"), ("seq", "one"),
+     ("ctype", 7), ("out", "gone")],
+)  # fmt: skip
+def test_a_document_that_another_program_spoilt_spoils_no_other(quick_db, caplog, field, value):
+    version, good = add(quick_db), add(quick_db, ctype="pedestals")
+    OtherProgram(quick_db.store).change("cdb_xpp1", EPIX, version.id, **{field: value})
+    indexes = Indexes(quick_db.journal)
+    found = winners(indexes, quick_db, question=QUESTIONS[1])
+    assert found["pedestals"] == good.id
+    assert "1 documents of cdb_xpp1/epix_000001 were changed" in caplog.text
+    assert "`cdb fsck` puts them back" in caplog.text
 
 
 # Pending events ----------------------------------------------------------------------------------
