@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cdb import validity
 from cdb.constant import Version
 from cdb.errors import NotFound, WrongState
 
@@ -125,7 +126,7 @@ def _cells(version: Version) -> tuple[str, ...]:
         str(meta.get("data_shape", "")),
         str(meta.get("data_dtype", meta.get("data_type", ""))),
         str(version.runs or "?"),
-        f"{version.time:%Y-%m-%d %H:%M:%S}Z",
+        validity.to_the_second(version.time),
         str(meta.get("version", "")),
         str(meta.get("comment", "")),
     )

@@ -86,19 +86,19 @@ class Version:
         return validity.range_of(self.meta)
 
     @property
-    def time(self) -> datetime:
-        """Begin of validity, UTC."""
-        return validity.from_microseconds(int(self.meta.get("time_sec") or 0) * 1_000_000)
+    def time(self) -> datetime | None:
+        """Begin of validity, UTC; None if the document's cannot be understood."""
+        return validity.time_of(self.meta)
 
     @property
     def seq(self) -> int | None:
         """The event that added it; None for another program's document."""
-        return self.meta.get("seq")
+        return _event(self.meta.get("seq"))
 
     @property
     def out(self) -> int | None:
         """The event that retired or replaced it."""
-        return self.meta.get("out")
+        return _event(self.meta.get("out"))
 
     @property
     def sha256(self) -> str | None:
@@ -134,9 +134,14 @@ def version_of(
     detector = meta.get("detector")
     if isinstance(detector, str):
         meta["detector"] = detector.removeprefix(RETIRED)
-    if seq is not None and meta.get("out", 0) > seq:
+    if seq is not None and (_event(meta.get("out")) or 0) > seq:
         del meta["out"]
     return Version(str(document["_id"]), database, collection, meta)
+
+
+def _event(number: Any) -> int | None:
+    """Return the number of an event; None if another program spoilt it."""
+    return number if isinstance(number, int) else None
 
 
 def key_of(database: str, collection: str, document: Mapping[str, Any]) -> str:

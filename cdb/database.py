@@ -18,7 +18,7 @@ from typing import Any, Self
 from cdb import deployments, enrolment, inventory, listing, lookup, names, search
 from cdb.calibconst import Calibconst, Detector
 from cdb.constant import AMENDABLE, Version, new_document, version_of
-from cdb.errors import BadQuestion, Corrupt, NotFound
+from cdb.errors import BadQuestion, Corrupt, NotFound, shown
 from cdb.indexes import Indexes
 from cdb.journal import Journal, Moment, Step, no_step
 from cdb.lookup import Place, Question
@@ -406,7 +406,8 @@ class Database:
         if begins:
             some = ", ".join(map(str, sorted(begins)[:10]))
             more = ", ..." if len(begins) > 10 else ""
-            return f"{sentence}; known first runs: {some}{more} (`cdb explain` says why not)"
+            known = f"known first runs: {some}{more} (`cdb explain` says why not)"
+            return f"{sentence}; {known}; types there are: {', '.join(sorted(types))}"
         if not types:
             return f"{sentence}; no constants at all are there, `cdb ls` shows what there is"
         return f"{sentence}; types there are: {', '.join(sorted(types))}"
@@ -574,10 +575,16 @@ class Database:
         Raises
         ------
         BadQuestion
-            If neither a detector nor an experiment is named.
+            If neither a detector nor an experiment is named, or `version` is no text.
         """
         if ctype is not None:
             names.check_ctype(ctype)
+        if version is not None and not isinstance(version, str):
+            raise BadQuestion(
+                f"version {shown(version)} is no text; give a label, as 'V2021-10-08'"
+            )
+        if limit < 0:
+            raise BadQuestion(f"limit is {limit}; give 0 (for all) or more")
         question = _question(run, time, "range", experiment)
         moment = self._moment(as_of)
         short = None if detector is None else self._short_name(detector, moment)

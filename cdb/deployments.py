@@ -5,7 +5,7 @@ A deployment is one event, whichever databases it goes to: both copies are there
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -235,6 +235,18 @@ def _copies(entries: Sequence[Document], version_id: str) -> tuple[Document, ...
     return tuple(sorted(found or [made], key=lambda e: e["id"] != main))
 
 
+def _in_state(journal: Journal, fate: Fate, version_id: str, *, live: bool) -> Fate:
+    """Leave out copies that are not in the state of the version: they left one by one."""
+
+    def fits(made: Document) -> bool:
+        if made["id"] == version_id:
+            return True
+        other = fate_of(journal, made["id"])
+        return other.left is None if live else other.left is not None and other.successor is None
+
+    return replace(fate, copies=tuple(filter(fits, fate.copies)))
+
+
 def retire(journal: Journal, commit: Commit, version_id: str, reason: str) -> Version:
     """Retire a version, all its copies in one event."""
     _check_reason(reason)
@@ -243,6 +255,7 @@ def retire(journal: Journal, commit: Commit, version_id: str, reason: str) -> Ve
         fate = fate_of(journal, version_id)
         if fate.left is not None:
             raise WrongState(f"{version_id} has left already: {_end_of(fate)}")
+        fate = _in_state(journal, fate, version_id, live=True)
         return Proposal(
             "retire",
             reason,
@@ -270,6 +283,7 @@ def restore(journal: Journal, commit: Commit, version_id: str, reason: str) -> V
             raise WrongState(
                 f"{version_id} has a successor already, {fate.successor}: {_end_of(fate)}"
             )
+        fate = _in_state(journal, fate, version_id, live=False)
         return _renewed(fate, "restore", reason, {}, leaves=False)
 
     return _committed(commit, propose)
@@ -285,6 +299,7 @@ def amend(
         if fate.left is not None:
             way = "" if fate.successor else "; `cdb restore` brings it back"
             raise WrongState(f"{version_id} has left already: {_end_of(fate)}{way}")
+        fate = _in_state(journal, fate, version_id, live=True)
         return _renewed(fate, "amend", reason, changes, leaves=True)
 
     return _committed(commit, propose)

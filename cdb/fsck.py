@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cdb import deployments
 from cdb.constant import RETIRED, order_of
 from cdb.errors import Corrupt, NotFound
 from cdb.journal import PENDING_SECONDS, Journal, Moment, Proposal, entry
@@ -65,7 +66,8 @@ class _Truth:
                 documents[made["id"]] = made["document"]
                 self.documents[made["database"], made["collection"]] = documents
                 self.named.add((made["database"], made["document"].get("id_data")))
-            elif "set" in made and made["id"] in documents:
+            elif "set" in made and "out" not in documents.get(made["id"], {"out": 0}):
+                # A document leaves once, whatever later events say.
                 documents[made["id"]] = _left(documents[made["id"]], made)
 
 
@@ -204,15 +206,20 @@ class Check:
         store.update(*place, {"_id": expected["_id"]}, set=fields, unset=extra)
 
     def _retire(self, place: Place, document: Document, what: str) -> None:
-        def leaving(seq: int, _: int) -> list[Document]:
-            gone = _gone(place, document)
-            gone["set"]["out"] = seq
-            return [entry(*place, document["_id"], "/".join(place), **gone)]
+        """Record as retired, all copies of a deployment in one event."""
+        reason = f"accepted: it {what}"
+        if place[0] != REGISTER:
+            deployments.retire(self.journal, self.journal.commit, document["_id"], reason)
+            return
+        names = {"retired": document["long"], "short": RETIRED + document["short"]}
 
-        proposal = Proposal(
-            "retire", f"accepted: it {what}", leaving, frozenset(), ids=frozenset([document["_id"]])
-        )
-        self.journal.commit(lambda _: proposal)
+        def leaving(seq: int, _: int) -> list[Document]:
+            gone = {"out": seq, **names}
+            key = "/".join(place)
+            return [entry(*place, document["_id"], key, set=gone, unset=["long"])]
+
+        ids = frozenset([document["_id"]])
+        self.journal.commit(lambda _: Proposal("retire", reason, leaving, frozenset(), ids=ids))
 
     # bytes -------------------------------------------------------------------------------------
 
@@ -350,14 +357,6 @@ def _left(document: Document, made: Mapping[str, Any]) -> Document:
     for name in made.get("unset", ()):
         changed.pop(name, None)
     return changed
-
-
-def _gone(place: Place, document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how a document looks that has left: psana's queries no longer find it."""
-    if place[0] != REGISTER:
-        return {"set": {"detector": RETIRED + str(document.get("detector", ""))}}
-    names = {"retired": document["long"], "short": RETIRED + document["short"]}
-    return {"set": names, "unset": ["long"]}
 
 
 def _difference(now: Document, expected: Document) -> str:

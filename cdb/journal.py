@@ -50,7 +50,15 @@ from cdb.errors import (
 )
 from cdb.stores.base import Store
 from cdb.stores.layout import JOURNAL, JOURNAL_DATABASE
-from cdb.stores.query import Document, Query, Sort, check_fields, matches, sort_documents
+from cdb.stores.query import (
+    Document,
+    Query,
+    Sort,
+    check_fields,
+    matches,
+    sort_documents,
+    sort_values,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +135,7 @@ class Moment:
     def knows(self, document: Mapping[str, Any]) -> bool:
         """Return whether a document was there, retired since or not."""
         seq = document.get("seq")
-        if seq is None:
+        if not isinstance(seq, int):
             return not self.asked or str(document["_id"]) < self.foreign_before
         return bool(seq <= self.seq)
 
@@ -370,7 +378,7 @@ class Journal:
             found = self.find(
                 moment, database, collection, query, detector=detector, both_forms=both_forms
             )
-            return sorted({document[field] for document in found if field in document}, key=str)
+            return sort_values({document[field] for document in found if field in document})
         forms = [detector, RETIRED + detector]
         wanted = {**query, "detector": {"$in": forms} if moment.past or both_forms else detector}
         return self.store.distinct(

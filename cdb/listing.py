@@ -168,7 +168,7 @@ def _longnames(journal: Journal, moment: Moment) -> dict[str, str]:
         document["short"]: document["long"]
         for dettype in {*journal.store.collections(names.REGISTER), *pending}
         for document in journal.find(moment, names.REGISTER, dettype, {})
-        if register.is_entry(document)
+        if register.is_entry(document) and names.is_short_name(document["short"])
     }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cdb import validity
 from cdb.constant import RETIRED, Version, version_of
 from cdb.journal import Journal, Moment
 from cdb.lookup import Closest, Place, Prior, Question, Row, Rule, choose, row_of, rule_at
@@ -55,7 +56,7 @@ class Explanation:
                 candidate.version.database,
                 candidate.version.id,
                 str(candidate.version.runs or "?"),
-                f"{candidate.version.time:%Y-%m-%d %H:%M:%S}Z",
+                validity.to_the_second(candidate.version.time),
                 str(candidate.version.meta.get("version", "")),
                 candidate.reason,
             )

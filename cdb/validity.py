@@ -285,6 +285,39 @@ def seconds(time: datetime) -> int:
     return microseconds(time) // 1_000_000
 
 
+def time_of(document: Mapping[str, object]) -> datetime | None:
+    """Return the begin of validity of a stored document, whoever wrote it.
+
+    Returns
+    -------
+    time : datetime or None
+        In UTC; None if nothing can be made of ``time_sec``.
+
+    Examples
+    --------
+    >>> time_of({"time_sec": 1_633_075_200.9}), time_of({"time_sec": "yesterday"})
+    (datetime.datetime(2021, 10, 1, 8, 0, tzinfo=datetime.timezone.utc), None)
+    """
+    count = document.get("time_sec")
+    if isinstance(count, bool) or not isinstance(count, int | float):
+        return None
+    try:
+        return EPOCH + timedelta(seconds=math.floor(count))
+    except (OverflowError, ValueError):
+        return None
+
+
+def to_the_second(time: datetime | None) -> str:
+    """Return a moment as tables show it, ``?`` for None.
+
+    Examples
+    --------
+    >>> to_the_second(from_microseconds(1_633_075_200_000_000))
+    '2021-10-01 08:00:00Z'
+    """
+    return "?" if time is None else f"{time:%Y-%m-%d %H:%M:%S}Z"
+
+
 def from_microseconds(count: int) -> datetime:
     """Return the moment in UTC of Unix microseconds.
 

@@ -2,9 +2,11 @@
 
 import pytest
 
+from cdb import deployments
 from cdb.database import Database
 from cdb.errors import NotFound, WrongState
 from cdb.fsck import Check
+from cdb.journal import Proposal
 from cdb.stores.memory import MemoryStore
 from tests.programs import EPIX, interrupted_at
 
@@ -369,3 +371,15 @@ def test_a_dry_run_refuses_what_the_change_would(quick_db, version, change):
     with pytest.raises(WrongState):
         getattr(quick_db, change.__name__)(version.id, dry_run=True, **asked)
     assert everything(quick_db) == before
+
+
+def test_copies_that_left_one_by_one_are_not_touched_again(db):
+    version = add(db)
+    made = deployments.fate_of(db.journal, version.id).copies[1]
+    leave = Proposal("retire", "one", lambda seq, _: [deployments._leaving(made, seq)], frozenset())
+    db.journal.commit(lambda _: leave)
+    first = db.head
+    db.retire(version.id, reason="the other")
+    assert [v.out for v in db.history(EPIX, "notes")] == [first]
+    db.restore(version.id, reason="both")
+    assert len(db.find(detector=EPIX)) == 1

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from cdb import deployments
 from cdb.database import Database
 from cdb.errors import NotFound
 from cdb.fsck import Check, Finding
+from cdb.journal import Proposal
 from cdb.stores.memory import MemoryStore
 from tests.programs import EPIX, SECOND, Died, OtherProgram, dying_at
 
@@ -449,6 +451,30 @@ def test_the_past_of_what_is_accepted_stays(db, other, version):
     (gone,) = [v for v in db.history(EPIX, "notes", experiment="xpp1") if v.id == version.id]
     assert gone.state == "retired"
     assert "accepted: it was changed (comment)" in gone.note
+
+
+def test_all_copies_of_what_is_accepted_leave_in_one_event(db, other, version):
+    other.delete(*OWN, version.id)
+    check(db, accept=True)
+    assert db.find(detector=EPIX, experiment="xpp1") == db.find(detector=EPIX) == []
+    restored = db.restore(version.id, reason="it was good")
+    assert [v.id for v in db.find(detector=EPIX, experiment="xpp1")] == [restored.id]
+    assert len(db.find(detector=EPIX)) == 1
+
+
+def test_a_document_leaves_by_the_first_event_that_says_so(db, version):
+    own, copy = deployments.fate_of(db.journal, version.id).copies
+    retire(db, own)
+    retire(db, own, copy)
+    assert check(db) == []
+    assert db.find(detector=EPIX, experiment="xpp1", as_of=db.head - 1) == []
+
+
+def retire(db: Database, *entries: dict) -> None:
+    """Write an event that retires these copies, as an earlier version might have."""
+    leave = Proposal("retire", "", lambda seq, _: [deployments._leaving(e, seq) for e in entries],
+                     frozenset())  # fmt: skip
+    db.journal.commit(lambda _: leave)
 
 
 def test_what_was_retired_already_is_only_put_back(db, other, version):

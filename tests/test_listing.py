@@ -3,6 +3,7 @@
 import pytest
 
 from cdb.errors import BadQuestion
+from tests.programs import OtherProgram
 
 EPIX, EXPERIMENT = "epix_000001", "rixx45619"
 NAMES = {"detector": EPIX, "experiment": EXPERIMENT, "ctype": "pedestals"}
@@ -54,3 +55,26 @@ def test_history_has_what_left_and_why_but_not_what_came_later(db):
     assert before.note.endswith("(event 2): was wrong")
     (then,) = db.history(EPIX, "pedestals", experiment=EXPERIMENT, as_of=1)
     assert (then.id, then.state, then.note) == (old.id, "live", "")
+
+
+SPOILT = [{"time_sec": "yesterday"}, {"time_sec": 1e300}, {"seq": "x"}, {"out": "x"}, {"ctype": 7},
+          {"run": "five"}, {"detector": 3}]  # fmt: skip
+
+
+@pytest.mark.parametrize("fields", SPOILT, ids=str)
+def test_one_document_that_another_program_spoilt_hides_no_other(db, fields):
+    db.add("ours", detector=EPIX, ctype="notes", experiment="xpp1", run=7)
+    other = OtherProgram(db.store)
+    other.insert("theirs", **fields)
+    assert "ours" in {db.data(v) for v in db.find(detector=EPIX, experiment="xpp1") if v.seq}
+    assert len(db.history(EPIX, "notes", experiment="xpp1")) >= 1
+    assert db.explain(EPIX, "notes", experiment="xpp1", run=7).rows()
+    assert db.detector(EPIX, experiment="xpp1", run=7).calibconst["notes"][0] == "ours"
+    assert db.experiments()[0]["detectors"] == [EPIX]
+    assert [known["detector"] for known in db.detectors()] == [EPIX]
+
+
+def test_an_unusable_entry_of_the_register_hides_no_detector(db):
+    db.add("ours", detector="epix_a-1", ctype="notes")
+    db.store.insert("cdb_detnames", "epix", [{"_id": "0" * 24, "long": "x", "short": "weird"}])
+    assert [known["longname"] for known in db.detectors()] == ["epix_a-1"]

@@ -123,7 +123,7 @@ def amend_command(
 
 def _covers(new: Version, old: Version) -> bool:
     """Return whether a version holds wherever another does."""
-    if new.runs is None or old.runs is None:
+    if new.runs is None or old.runs is None or new.time is None or old.time is None:
         return False
     first, last = new.runs.begin <= old.runs.begin, new.runs.end >= old.runs.end
     return first and last and new.time <= old.time

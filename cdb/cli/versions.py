@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from cdb import validity
 from cdb.cli import output
 from cdb.constant import Version
 
@@ -14,7 +15,7 @@ _OF_EVENTS = ("_id", "id_data", "id_doc_exp", "id_data_exp", "order", "first", "
 
 def moment(version: Version) -> str:
     """Return the begin of validity."""
-    return f"{version.time:%Y-%m-%d %H:%M:%S}Z"
+    return validity.to_the_second(version.time)
 
 
 def row(version: Version) -> dict[str, str]:

@@ -43,7 +43,16 @@ from cdb.stores.layout import (
     JOURNAL_INDEXES,
     REGISTER_INDEXES,
 )
-from cdb.stores.query import Document, Query, Sort, check_query, kind, matches, sort_documents
+from cdb.stores.query import (
+    Document,
+    Query,
+    Sort,
+    check_query,
+    kind,
+    matches,
+    sort_documents,
+    sort_values,
+)
 
 VERSION = 1
 BUSY_SECONDS = 60
@@ -324,8 +333,8 @@ class EmbeddedStore(Store):
         if place is None or connection is None:
             return []
         if not exact or field not in COLUMNS:
-            return sorted({row[0] for row in self.rows(database, collection, [field], query)
-                           if row[0] is not None})  # fmt: skip
+            values = self.columns(database, collection, [field], query)[field]
+            return sort_values({value for value in values if value is not None})
         # One step of the index per value, instead of one per document.
         result: list[Any] = []
         smallest = f'SELECT MIN("{field}") FROM documents WHERE place = ? AND {where} AND "{field}"'

@@ -9,7 +9,15 @@ from typing import Any
 
 from cdb.errors import Duplicate, NotFound
 from cdb.stores.base import Blob, Progress, Store, new_id
-from cdb.stores.query import Document, Query, Sort, check_query, matches, sort_documents
+from cdb.stores.query import (
+    Document,
+    Query,
+    Sort,
+    check_query,
+    matches,
+    sort_documents,
+    sort_values,
+)
 
 
 class MemoryStore(Store):
@@ -89,7 +97,7 @@ class MemoryStore(Store):
         check_query(query or {})
         found = self._find(database, collection, query or {}, (), 0)
         values = {document[field] for document in found if field in document}
-        return sorted(values)
+        return sort_values(values)
 
     def count(self, database: str, collection: str) -> int:
         """See `Store.count`."""

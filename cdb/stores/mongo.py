@@ -37,7 +37,7 @@ from cdb.errors import (
 )
 from cdb.stores.base import Blob, Progress, Store, new_id
 from cdb.stores.layout import FILE_INDEXES, Index
-from cdb.stores.query import Document, Query, Sort, check_query
+from cdb.stores.query import Document, Query, Sort, check_query, sort_values
 
 # A user waits at most 5 s for "the server is down".
 SELECTION_SECONDS = 3
@@ -244,7 +244,7 @@ class MongoStore(Store):
         check_query(query or {})
         with self._translated():
             values = self._collection(database, collection).distinct(field, _with_ids(query or {}))
-        return sorted(_plain(value) for value in values)
+        return sort_values(_plain(value) for value in values)
 
     def count(self, database: str, collection: str) -> int:
         """See `Store.count`."""

@@ -218,6 +218,11 @@ def sort_documents(documents: Iterable[Document], sort: Sort) -> list[Document]:
     return result
 
 
+def sort_values(values: Iterable[Any]) -> list[Any]:
+    """Sort the values of a field as MongoDB does: numbers, then texts."""
+    return sorted(values, key=_sort_key)
+
+
 def _sort_key(value: object) -> tuple[int, Any]:
     place = kind(value)
     if place == 0:
