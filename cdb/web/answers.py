@@ -1,0 +1,48 @@
+"""Answers: JSON, and what becomes of errors, for every dialect in one place."""
+
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from cdb import errors
+from cdb.errors import CalibError
+
+# The first class that an error belongs to decides.
+STATUS: tuple[tuple[type[CalibError], int], ...] = (
+    (errors.NotAuthenticated, 401),
+    (errors.NotAllowed, 403),
+    (errors.NotFound, 404),
+    (errors.WrongState, 409),
+    (errors.Duplicate, 409),
+    (errors.TooLarge, 413),
+    (errors.BadDocument, 422),
+    (errors.BadPayload, 422),
+    (errors.Corrupt, 500),
+    (errors.WrongClock, 500),
+    (errors.StoreUnavailable, 502),
+    (errors.StoreFull, 507),
+    (errors.StoreRefused, 500),
+    (errors.CalibError, 400),
+)
+
+
+def status_of(error: CalibError) -> int:
+    """Return the HTTP status that says what kind of trouble an error is."""
+    return next(status for kind, status in STATUS if isinstance(error, kind))
+
+
+def as_json(value: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return a JSON answer."""
+    return Response(orjson.dumps(value), status, headers, "application/json")
+
+
+def failure(error: CalibError) -> Response:
+    """Return the answer that an error becomes: what was wrong, and what to do."""
+    status = status_of(error)
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return as_json(
+        {"error": {"code": type(error).__name__, "message": str(error)}},
+        status=status,
+        headers=headers,
+    )

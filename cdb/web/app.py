@@ -1,0 +1,53 @@
+"""The application: its routes, and the order in which a request passes through them."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from cdb.database import Database
+from cdb.errors import CalibError
+from cdb.stores import open_store
+from cdb.web import answers, psana, v1
+from cdb.web.access import AccessMiddleware
+from cdb.web.service import Service
+from cdb.web.settings import Settings
+
+
+def make_app(
+    settings: Settings, *, make_database: Callable[[], Database] | None = None
+) -> Starlette:
+    """Return the application.
+
+    Parameters
+    ----------
+    settings : Settings
+        How it is to run.
+    make_database : callable, optional
+        What opens the database; from ``settings.url`` without it. Called once a worker, when it
+        starts.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        db = make_database() if make_database else Database(open_store(settings.url))
+        app.state.service = Service(db, settings)
+        try:
+            yield
+        finally:
+            if not make_database:
+                db.close()
+
+    return Starlette(
+        routes=[*psana.routes(), *v1.routes()],
+        exception_handlers={CalibError: _failed},  # type: ignore[dict-item]
+        middleware=[Middleware(AccessMiddleware, settings)],
+        lifespan=lifespan,
+    )
+
+
+async def _failed(request: Request, error: CalibError) -> Response:
+    return answers.failure(error)
