@@ -24,7 +24,7 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -92,6 +92,11 @@ def looks_like_one(text: str) -> bool:
     return _TOKEN.fullmatch(text) is not None
 
 
+def id_of(token: str) -> str:
+    """Return the id under which a token is listed."""
+    return _digest(token)[:24]
+
+
 def check_subject(subject: str) -> str:
     """Return a subject as it stands.
 
@@ -109,7 +114,12 @@ def check_subject(subject: str) -> str:
 
 
 def create(
-    journal: Journal, subject: str, rights: Rights, *, expires: datetime | None = None
+    journal: Journal,
+    subject: str,
+    rights: Rights,
+    *,
+    expires: datetime | None = None,
+    dry_run: bool = False,
 ) -> tuple[str, Grant]:
     """Grant a token.
 
@@ -123,6 +133,8 @@ def create(
         What its bearer may do.
     expires : datetime, optional
         From when on it is worth nothing.
+    dry_run : bool, optional
+        Check everything, but grant nothing.
 
     Returns
     -------
@@ -166,11 +178,11 @@ def create(
         return [entry(*PLACE, made["_id"], _key(made["_id"]), made)]
 
     def propose(moment: Moment) -> Proposal:
-        if not moment.seq:
+        if not moment.seq and not dry_run:
             journal.store.prepare(JOURNAL_DATABASE, JOURNAL)
         return Proposal("grant", "", build, frozenset([_key(document["_id"])]))
 
-    event = journal.commit(propose)
+    event = (journal.rehearse if dry_run else journal.commit)(propose)
     assert event is not None  # `propose` always proposes
     return token, _grant_of(event["versions"][0]["document"])
 
@@ -201,7 +213,7 @@ def any_hold(journal: Journal) -> bool:
     return any(grant.holds_at(journal.now()) for grant in grants(journal))
 
 
-def revoke(journal: Journal, grant_id: str, reason: str = "") -> Grant:
+def revoke(journal: Journal, grant_id: str, reason: str = "", *, dry_run: bool = False) -> Grant:
     """Take a token back; every service on the store refuses it from the next request on.
 
     Parameters
@@ -212,6 +224,8 @@ def revoke(journal: Journal, grant_id: str, reason: str = "") -> Grant:
         As `grants` shows it, or its beginning, of eight digits at least.
     reason : str, optional
         Kept in the journal.
+    dry_run : bool, optional
+        Check everything, but take nothing back.
 
     Raises
     ------
@@ -238,8 +252,8 @@ def revoke(journal: Journal, grant_id: str, reason: str = "") -> Grant:
         key = frozenset([_key(chosen.id)])
         return Proposal("grant", reason, build, key, ids=frozenset([chosen.id]))
 
-    journal.commit(propose)
-    return next(grant for grant in grants(journal) if grant.id == chosen.id)
+    (journal.rehearse if dry_run else journal.commit)(propose)
+    return replace(chosen, revoked=True)
 
 
 class Grants:
