@@ -8,7 +8,7 @@ import hashlib
 import logging
 import os
 import time as clock
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from numbers import Integral
@@ -412,6 +412,16 @@ class Database:
             return f"{sentence}; no constants at all are there, `cdb ls` shows what there is"
         return f"{sentence}; types there are: {', '.join(sorted(types))}"
 
+    def version_by_id(self, id: str) -> Version:  # noqa: A002
+        """Return a version as it stands now, also one that has left, without its data.
+
+        Raises
+        ------
+        NotFound
+            If the journal does not know the version.
+        """
+        return deployments.version_by_id(self.journal, id)
+
     def data(
         self, version: Version, *, allow_pickle: bool = False, progress: Progress | None = None
     ) -> Any:
@@ -671,6 +681,22 @@ class Database:
             If it has left already.
         """
         return deployments.retire(self.journal, self._commit(dry_run), id, reason)
+
+    def retire_all(
+        self, ids: Sequence[str], *, reason: str, dry_run: bool = False
+    ) -> list[Version]:
+        """Take several versions out of look-ups in one event: all of them, or none.
+
+        Parameters and errors are those of `retire`.
+
+        Raises
+        ------
+        BadDocument
+            If they are too many for one event; some 15,000 are not.
+        """
+        if not ids:
+            return []
+        return deployments.retire_all(self.journal, self._commit(dry_run), ids, reason)
 
     def restore(self, id: str, *, reason: str, dry_run: bool = False) -> Version:  # noqa: A002
         """Bring a retired version back, in its old place among equals.

@@ -424,9 +424,10 @@ class Journal:
         """Return one event."""
         return next(self.store.find(JOURNAL_DATABASE, JOURNAL, {"_id": seq}), None)
 
-    def events_naming(self, version_id: str) -> list[Document]:
-        """Return the events that name a version, oldest first."""
-        query = {"versions.id": version_id}
+    def events_naming(self, *version_ids: str) -> list[Document]:
+        """Return the events that name any of these versions, oldest first."""
+        several = len(version_ids) != 1
+        query = {"versions.id": {"$in": list(version_ids)} if several else version_ids[0]}
         return list(self.store.find(JOURNAL_DATABASE, JOURNAL, query, sort=[("_id", 1)]))
 
     # writing -----------------------------------------------------------------------------------

@@ -114,7 +114,7 @@ def amend_command(
     with cdb.open(url) as db:
         version = db.amend(id, **changes, reason=reason, dry_run=True)
         if not dry_run:
-            old = db.retire(id, reason="only to look at it", dry_run=True)
+            old = db.version_by_id(id)
             if not _covers(version, old):
                 options.confirm(f"{_validity(old)} becomes {_validity(version)}. Go on?", yes=yes)
             version = db.amend(id, **changes, reason=reason)

@@ -141,3 +141,8 @@ def test_the_latest_after_a_change_is_what_get_gives(cdb, ask, peds):
     cdb(*DEPLOY, "-c", "pedestals", "-f", "mypeds", "-v", "newer")
     cdb("amend", peds, "-m", "an old one, mended")
     assert ask("show", *PEDS)["version"] == "newer"
+
+
+def test_amend_only_looks_at_the_version_that_it_replaces(cdb, db, peds, monkeypatch):
+    monkeypatch.delattr("cdb.database.Database.retire")
+    assert cdb("amend", peds, "-R", "140", "--yes").exit_code == 0
