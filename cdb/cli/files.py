@@ -176,7 +176,11 @@ def get_command(
             _write_to_stdout(data, chosen)
             return
         files = formats.write_files(
-            prefix or _prefix(version, which), data, version.meta, chosen, overwrite=yes
+            _prefix(version, which) if prefix is None else prefix,
+            data,
+            version.meta,
+            chosen,
+            overwrite=yes,
         )
     if as_json:
         output.as_json({**version.as_json(), "files": [str(path) for path in files]})

@@ -198,6 +198,12 @@ def test_get_without_a_prefix_takes_psanas(cdb, peds):
     assert Path("clb-undefined-epixhr2x2_000001-rend-pedestals.meta.json").exists()
 
 
+def test_an_empty_prefix_is_refused(cdb, peds, folder):
+    result = cdb("get", *WHICH, "-c", "pedestals", "-f", "")
+    assert (result.exit_code, list(folder.glob("clb*"))) == (1, [])
+    assert "'' is no name of a file" in result.stderr
+
+
 def test_format_txt_has_all_digits(cdb):
     np.save("a.npy", np.array([[1 / 3, 0.1]], "float32"))
     cdb("add", *EPIX, "-c", "pedestals", "-f", "a.npy")
