@@ -75,6 +75,8 @@ def add_command(
             data, **fields, time=time, dtype=file_type, iofname=_text_of(file), dry_run=dry_run,
             progress=progress,
         )  # fmt: skip
+    if not db.store.shared and not dry_run:
+        output.say("warning: memory:// ends with this command, and what was added with it")
     meta = version.meta
     note = names.note_on_ctype(version.ctype, meta.get("data_dtype", meta["data_type"]))
     for warning in payload.warnings_about(data):

@@ -132,6 +132,14 @@ def test_what_is_unusual_is_noted_and_stored(cdb):
     assert result.stderr.startswith("cdb: note: values of pedestals are usually float32")
 
 
+def test_what_is_added_to_memory_is_warned_of(cdb, monkeypatch):
+    monkeypatch.setenv("CDB_URL", "memory://")
+    warned = cdb(*DEPLOY, "-c", "pedestals", "-f", "mypeds")
+    assert (warned.exit_code, warned.stderr.count("\n")) == (0, 1)
+    assert "memory:// ends with this command" in warned.stderr
+    assert cdb(*DEPLOY, "-c", "pedestals", "-f", "mypeds", "--dry-run").stderr == ""
+
+
 # there and back --------------------------------------------------------------------------------
 
 

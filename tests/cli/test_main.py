@@ -90,6 +90,15 @@ def test_a_failure_is_one_line_and_exit_code_1(cdb):
     assert re.fullmatch(r"cdb: error: no pedestals of epixhr2x2_000001 .*\n", result.stderr)
 
 
+@pytest.mark.parametrize(
+    "url", ["http://[::1", "file://[::1", "file:///x%00y", "file:x", "file:///x#y"]
+)
+@pytest.mark.parametrize("command", [["ls"], ["info"], ["add", *WHICH, "-c", "x", "-f", "mypeds"]])
+def test_an_address_that_is_none_is_one_line(cdb, command, url):
+    result = cdb(*command, "--url", url)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+
+
 def test_a_failure_shows_no_control_characters(cdb):
     result = cdb("add", "-d", "epix_000001", "-c", "pedestals", "-f", "a\x1b[31m\nb")
     assert result.stderr.startswith("cdb: error: there is no file a [31m b")
