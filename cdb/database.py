@@ -109,9 +109,16 @@ class Database:
         """Use as a context: closed at its end."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Close the store."""
-        self.close()
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """Close the store; an interrupt gets a note on what is known of the writes."""
+        try:
+            self.close()
+        except KeyboardInterrupt as late:
+            error = late
+            raise
+        finally:
+            if isinstance(error, KeyboardInterrupt):
+                error.add_note(self.journal.outcome)
 
     def __repr__(self) -> str:
         """Return the class and the store."""

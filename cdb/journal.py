@@ -217,6 +217,11 @@ class Journal:
         Called with the name of each step of a write; tests stop or kill the writer there.
     now : callable, optional
         The clock [Unix seconds].
+
+    Attributes
+    ----------
+    outcome : str
+        What is known of the writes made here, for one who interrupts them.
     """
 
     def __init__(
@@ -225,6 +230,7 @@ class Journal:
         self.store = store
         self.step = step
         self.now = now
+        self.outcome = "nothing was written"
         self._seen = 0
         self._last: Moment | None = None
         self._lock = threading.Lock()
@@ -467,7 +473,7 @@ class Journal:
             self._complete_others(moment, proposal, done)
             began = time.monotonic()
             event = self._event(proposal, moment, nonce)
-            later = self._insert(event)
+            later = self._send(event)
             if not later:
                 self._saw(event["_id"])
                 self._last = self._after(event, done=self._finish(event))
@@ -542,6 +548,14 @@ class Journal:
                 f"most {CLOCK_SECONDS} s is allowed: set the clock (chrony, ntp), then write"
             )
         return int(now * 1e6)
+
+    def _send(self, event: Document) -> list[Document]:
+        """Insert an event, see `_insert`; say in `outcome` what is known of it meanwhile."""
+        before, name = self.outcome, f"event {event['_id']} ({event['action']})"
+        self.outcome = f"whether {name} was written is unknown: `cdb journal -n 1` tells"
+        later = self._insert(event)
+        self.outcome = before if later else f"{name} was written, and nothing after it"
+        return later
 
     def _insert(self, event: Document) -> list[Document]:
         """Insert an event, and on a transactional store all that it does.

@@ -9,6 +9,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from cdb.cli import output
 from cdb.cli.command import Failure
 from cdb.errors import BadRun, BadTime, CalibError
 
@@ -242,7 +243,7 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     try:
-        agreed = click.confirm(question, err=True)
+        agreed = click.confirm(output.printable(question), err=True)
     except click.Abort:
         click.echo(err=True)
         agreed = False

@@ -106,6 +106,7 @@ def _one(found: Sequence[Version], docid: str) -> Version:
     """
     cdb deldoc -e rixx45619 -d epixhr2x2_000001 --docid 615717800000070123456789
     """,
+    writes=True,
 )
 @place
 @click.option("--docid", metavar="ID", required=True, help="The document.")
@@ -136,6 +137,7 @@ def deldoc_command(
     """
     cdb delcol -e rixx45619 -d epixhr2x2_000001
     """,
+    writes=True,
 )
 @place
 @why
@@ -161,6 +163,7 @@ def delcol_command(
     """
     cdb deldb -e rixx45619
     """,
+    writes=True,
 )
 @click.option("--dbname", metavar="DATABASE", help="Database, with its prefix cdb_.")
 @options.experiment
@@ -218,4 +221,4 @@ def _retire_all(
     if as_json:
         output.as_json([versions.change_as_json(version, dry_run=dry_run) for version in retired])
     else:
-        click.echo(f"{len(retired)} {'would be ' if dry_run else ''}retired")
+        output.tell(f"{len(retired)} {'would be ' if dry_run else ''}retired")

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from cdb.cli import options, output
 from cdb.cli.command import command
 
@@ -33,7 +31,7 @@ def info_command(as_json: bool, url: str | None) -> None:
         described = db.store.describe()
         if not as_json:
             # Said before the store is asked: it may not answer.
-            click.echo(f"store: {described} - {why}")
+            output.tell(f"store: {described} - {why}")
         head = db.journal.head()
         clock = db.store.clock()
         offset = None if clock is None else round(db.journal.now() - clock, 3)
@@ -123,7 +121,7 @@ def print_contents(db: "Database", as_of: int | str | None, *, as_json: bool) ->
         return
     _print_experiments(experiments)
     if experiments and detectors:
-        click.echo()
+        output.tell("")
     _print_detectors(detectors)
 
 

@@ -66,7 +66,10 @@ def _folder(url: str, rest: str) -> Path:
         host, path = "", rest
     if not path or host not in ("", "localhost"):
         words = f"; for a folder write {_uri(rest)}" if rest.strip("/") else ""
-        raise BadName(f"{shown(url)} names no absolute path, as in file:///home/you/store{words}")
+        raise BadName(
+            f"{shown(url)} is no address of a store: it names no absolute path, as "
+            f"file:///home/you/store does{words}"
+        )
     if strange := _NO_PATH.search(path):
         raise BadName(
             f"{shown(url)} has {shown(strange[0])} in it, which may mean several things; for a "

@@ -1,6 +1,7 @@
 """Constants come from files and go to files, and nothing is lost on the way."""
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -204,6 +205,21 @@ def test_get_without_a_prefix_takes_psanas(cdb, peds):
     cdb("get", "-d", "epixhr2x2_000001", "-c", "pedestals")
     assert Path("clb-rixx45619-epixhr2x2_000001-r0005-pedestals.npy").exists()
     assert Path("clb-undefined-epixhr2x2_000001-rend-pedestals.meta.json").exists()
+
+
+def test_a_name_that_is_no_text_is_shown_by_its_bytes(cdb, folder, peds):
+    name = os.fsdecode(b"i\xff")
+    command = [CDB, "get", *WHICH, "-c", "pedestals", "-f", name]
+    told = subprocess.run(command, capture_output=True, text=True)
+    assert (told.returncode, told.stdout.splitlines()[1]) == (0, r"  i\xff.npy")
+    files = subprocess.run([*command, "--json"], capture_output=True, text=True)
+    assert json.loads(files.stdout)["files"] == [f"{name}.npy", f"{name}.meta.json"]
+
+
+def test_get_to_a_stdout_that_is_closed_is_refused(cdb, folder, peds):
+    shell = f"{CDB} get {' '.join(WHICH)} -c pedestals -o - >&-"
+    told = subprocess.run(["sh", "-c", shell], capture_output=True, text=True)
+    assert (told.returncode, "stdout is closed" in told.stderr) == (2, True)
 
 
 def test_an_empty_prefix_is_refused(cdb, peds, folder):
