@@ -1,4 +1,4 @@
-"""The README and the pages of Python and of the command line say what is true: their blocks are run."""
+"""The README and the pages of Python and the command line say what is true: blocks are run."""
 
 import re
 from pathlib import Path
