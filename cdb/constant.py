@@ -4,10 +4,7 @@ The document is LCLS-II's, field for field, so that psana reads what is written 
 stands in `docs/mongodb.md`. Documents of older and other writers may lack any field.
 """
 
-import getpass
 import json
-import os
-import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from cdb import names, validity
+from cdb.actor import actor
 from cdb.errors import BadDocument, shown
 from cdb.stores.query import check_fields
 from cdb.validity import RunRange
@@ -34,6 +32,12 @@ _TEXTS = {
     "unit", "valid_from", "valid_until",
 }  # fmt: skip
 _TABLES = {"extpars", "conditions", "source"}
+
+# What `adopt` gives a document of another program; its other fields are not written.
+ADOPTED = (
+    "experiment", "run", "time_sec", "sha256", "nbytes", "end", "schema", "order", "first", "seq",
+    "adopted",
+)  # fmt: skip
 
 # What `amend` may change besides the validity.
 AMENDABLE = ("version", "comment", "unit", "conditions", "valid_from", "valid_until", "source")
@@ -236,6 +240,7 @@ def new_document(
     """
     given = {name: value for name, value in fields.items() if value is not None}
     check_given(given)
+    writer = actor()
     extpars = {"content": "further parameters, as JSON", "command": " ".join(sys.argv)}
     document: dict[str, Any] = {
         "experiment": experiment or NO_EXPERIMENT,
@@ -248,9 +253,9 @@ def new_document(
         "time_stamp": validity.time_stamp(time),
         "version": DEFAULT_VERSION,
         "comment": DEFAULT_COMMENT,
-        "uid": login(),
-        "host": socket.gethostname(),
-        "cwd": folder(),
+        "uid": writer.login,
+        "host": writer.host,
+        "cwd": writer.folder,
         "detname": "",
         "longname": "",
         "shortname": detector,
@@ -304,20 +309,3 @@ def placed(
 def is_experiment_copy(document: Mapping[str, Any]) -> bool:
     """Return whether a document stands for itself, rather than being a copy for the detector."""
     return document.get("id_doc_exp") in (0, None, NO_COPY, "0", "")
-
-
-def login() -> str:
-    """Return the login name of whoever runs this process."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        # A container may run under a number that no account has.
-        return f"uid{os.getuid()}"
-
-
-def folder() -> str:
-    """Return the working folder; empty if it is gone."""
-    try:
-        return os.getcwdb().decode(errors="replace")
-    except FileNotFoundError:
-        return ""

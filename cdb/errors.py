@@ -15,10 +15,13 @@
     ├── BadQuery            ValueError        a query outside the common subset
     ├── Corrupt             ValueError        bytes that do not agree with their digest
     ├── Duplicate           ValueError        an ``_id`` that is taken
+    ├── TooLarge            ValueError        more bytes than the service takes
     ├── WrongState          RuntimeError      a version that cannot be retired, restored, amended
     ├── WrongClock          RuntimeError      this machine's clock and the store's disagree
     └── StoreUnavailable    ConnectionError   no answer from the store
         └── OutcomeUnknown                    a write that may or may not have happened
+    NotAuthenticated        CalibError, PermissionError   nobody in particular asks
+    NotAllowed              CalibError, PermissionError   the one who asks may not
     StoreRefused            CalibError, PermissionError   rights are missing
     StoreFull               CalibError, OSError           no space left
 
@@ -101,6 +104,10 @@ class Duplicate(CalibError, ValueError):
     """A document with this ``_id`` is there already."""
 
 
+class TooLarge(CalibError, ValueError):
+    """More than a service takes at once."""
+
+
 class WrongState(CalibError, RuntimeError):
     """A version that, as things are, cannot be retired, restored or amended."""
 
@@ -115,6 +122,18 @@ class StoreUnavailable(CalibError, ConnectionError):
 
 class OutcomeUnknown(StoreUnavailable):
     """A write was sent and its answer never came: it may or may not have happened."""
+
+
+class NotAuthenticated(CalibError, PermissionError):
+    """A service wants to know who asks, and nobody in particular does."""
+
+    __str__ = Exception.__str__
+
+
+class NotAllowed(CalibError, PermissionError):
+    """The one who asks may not do this."""
+
+    __str__ = Exception.__str__
 
 
 class StoreRefused(CalibError, PermissionError):

@@ -30,7 +30,6 @@ import json
 import logging
 import random
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -38,7 +37,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from cdb import inventory
-from cdb.constant import RETIRED, login
+from cdb.actor import actor
+from cdb.constant import ADOPTED, RETIRED
 from cdb.errors import (
     BadDocument,
     BadQuestion,
@@ -234,6 +234,7 @@ class Journal:
         self._seen = 0
         self._last: Moment | None = None
         self._lock = threading.Lock()
+        self._identity = ""
 
     # reading -----------------------------------------------------------------------------------
 
@@ -265,6 +266,16 @@ class Journal:
             return Head()
         seq, at, digest, open_from, pending = rows[0]
         return Head(seq, at, digest, open_from, bool(pending))
+
+    def identity(self) -> str:
+        """Return what tells this store from every other: the digest of its first event.
+
+        Empty while there is none. It goes with the store wherever it is moved or copied to.
+        """
+        if not self._identity:
+            rows = self.store.rows(JOURNAL_DATABASE, JOURNAL, ("digest",), {"_id": 1})
+            self._identity = rows[0][0] if rows else ""
+        return self._identity
 
     def _saw(self, seq: int) -> None:
         with self._lock:
@@ -496,13 +507,14 @@ class Journal:
     def _event(self, proposal: Proposal, moment: Moment, nonce: str) -> Document:
         seq = moment.seq + 1
         at = max(self._checked_now(moment.head), moment.head.at + 1)
+        writer = actor()
         lowest = min((e["_id"] for e in moment.pending if e.get("pending")), default=seq)
         event: Document = {
             "_id": seq,
             "at": at,
             "nonce": nonce,
-            "actor": login(),
-            "host": socket.gethostname(),
+            "actor": writer.login,
+            "host": writer.host,
             "action": proposal.action,
             "reason": proposal.reason,
             "previous": moment.head.digest,
@@ -676,7 +688,8 @@ class Journal:
             if event["action"] == "adopt":
                 for document in documents:
                     query = {"_id": document["_id"], "seq": {"$exists": False}}
-                    self.store.update(database, collection, query, set=_without_id(document))
+                    given = {name: document[name] for name in ADOPTED}
+                    self.store.update(database, collection, query, set=given)
             self.step("after documents")
         leaving = [e for e in entries if "set" in e]
         for group in _grouped(leaving, lambda e: canonical([*_place(e), e["set"]])).values():
@@ -779,7 +792,3 @@ def _grouped(
     for made in entries:
         groups.setdefault(key(made), []).append(made)
     return groups
-
-
-def _without_id(document: Mapping[str, Any]) -> Document:
-    return {name: value for name, value in document.items() if name != "_id"}

@@ -1,12 +1,12 @@
 """The register of detectors: long name <-> short name. Pure rules over its documents."""
 
-import socket
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from cdb import names, validity
-from cdb.constant import RETIRED, folder, login
+from cdb.actor import actor
+from cdb.constant import RETIRED
 from cdb.errors import BadName
 from cdb.stores.query import Document
 
@@ -94,14 +94,15 @@ def next_number(
 
 def new_entry(longname: str, number: int, *, id: str, time: datetime) -> Document:  # noqa: A002
     """Return a register document, as psana's clients write it."""
+    writer = actor()
     return {
         "_id": id,
         "long": longname,
         "short": names.short_name(names.detector_type(longname), number),
         "seqnumber": number,
-        "uid": login(),
-        "host": socket.gethostname(),
-        "cwd": folder(),
+        "uid": writer.login,
+        "host": writer.host,
+        "cwd": writer.folder,
         "time_sec": time.timestamp(),
         "time_stamp": validity.time_stamp(time),
     }

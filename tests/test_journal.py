@@ -592,3 +592,17 @@ def test_what_was_overtaken_is_found_in_its_other_form(quick_db):
     assert list(find(moment, *PLACE, {}, detector=EPIX)) == []
     found = find(moment, *PLACE, {}, detector=EPIX, both_forms=True)
     assert [document["_id"] for document in found] == [version.id]
+
+
+# Identity ----------------------------------------------------------------------------------------
+
+
+def test_a_store_is_told_from_another_by_its_first_event(quick_db):
+    assert quick_db.journal.identity() == ""
+    add(quick_db)
+    first = quick_db.journal.identity()
+    add(quick_db, run=1)
+    assert first == quick_db.journal.event(1)["digest"] == Journal(quick_db.store).identity()
+    other = Database(MemoryStore())
+    add(other)
+    assert other.journal.identity() != first

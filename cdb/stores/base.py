@@ -80,11 +80,14 @@ class Store(ABC):
         Whether another process can open the same store.
     transactional : bool
         Whether what happens inside `transaction` is seen as a whole or not at all.
+    local : bool
+        Whether a question is answered in this process, in less time than a thread takes to start.
     """
 
     url: str
     shared: bool = True
     transactional: bool = False
+    local: bool = True
 
     # documents ---------------------------------------------------------------------------------
 

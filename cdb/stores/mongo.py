@@ -68,6 +68,8 @@ class MongoStore(Store):
         If the address cannot be understood.
     """
 
+    local = False
+
     def __init__(self, url: str, *, client: Callable[..., Any] | None = None) -> None:
         self.url = url
         try:
