@@ -85,7 +85,7 @@ def restore_command(
 )
 @version_id
 @options.run_option("-r", "--run", help="New first run.")
-@click.option("-R", "--run_end", metavar="RUN", help="New last run, or end.")
+@options.run_end_option("New last run, or end.")
 @options.times
 @options.label
 @options.comment

@@ -80,6 +80,7 @@ def add_command(
                 dry_run=dry_run, progress=progress,
             )  # fmt: skip
         _print_added(db, version, data, dry_run=dry_run, as_json=as_json)
+        _note_what_stays(version, fields)
 
 
 def _print_added(
@@ -99,6 +100,17 @@ def _print_added(
         output.as_json(versions.change_as_json(version, dry_run=dry_run))
     else:
         _tell(version, payload.describe(data), dry_run=dry_run)
+
+
+def _note_what_stays(version: Version, asked: dict[str, Any]) -> None:
+    """Say which fields of a constant that is there already are not what was asked for."""
+    given = {name: asked[name] for name in ("comment", "unit") if asked[name] is not None}
+    other = [name for name, value in given.items() if version.meta.get(name) != value]
+    if other and not version.new:
+        output.say(
+            f"note: its {' and '.join(other)} stayed as before; `cdb amend {version.id}` changes "
+            f"{'them' if other[1:] else 'it'}, with the same options"
+        )
 
 
 def _text_of(path: Path) -> str:
@@ -140,6 +152,7 @@ def _tell(version: Version, described: str, *, dry_run: bool) -> None:
     """
     cdb get -e rixx45619 -d epixhr2x2_000001 -r 125 -c pedestals -f peds
     cdb get -d epixhr2x2_000001 -c geometry -o - | head
+    cdb get -d epixhr2x2_000001 -c pedestals -v V2021-10-08
     cdb get -d epixhr2x2_000001 -c pedestals --as-of 2023-05-01T00:00:00Z -f then
     """,
 )

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from cdb.adoption import Stranger
     from cdb.constant import Version
-    from cdb.database import Database
     from cdb.fsck import Finding
 
 Event = dict[str, Any]
@@ -56,7 +55,7 @@ def journal_command(
             else:
                 output.tell(f"the chain of {number} events is whole")
             return
-        upto = _state(db, as_of)
+        upto = db.moment(as_of).seq
         begin = max(after, upto - limit) if limit else after
         events = list(db.journal.events(after=begin, upto=upto))
     if as_json:
@@ -65,14 +64,6 @@ def journal_command(
         output.table([_row(event) for event in events], beneath=["what", "why"])
     else:
         output.say("no events")
-
-
-def _state(db: "Database", as_of: int | str | None) -> int:
-    from cdb.validity import microseconds, parse_time
-
-    if as_of is None or isinstance(as_of, int):
-        return db.journal.moment(as_of).seq
-    return db.journal.moment(at=microseconds(parse_time(as_of))).seq
 
 
 def _row(event: Event) -> dict[str, str]:

@@ -67,8 +67,8 @@ def _folder(url: str, rest: str) -> Path:
     if not path or host not in ("", "localhost"):
         words = f"; for a folder write {_uri(rest)}" if rest.strip("/") else ""
         raise BadName(
-            f"{shown(url)} is no address of a store: it names no absolute path, as "
-            f"file:///home/you/store does{words}"
+            f"{shown(url)} is no address of a store: it names no absolute path; "
+            f"good ones: {SCHEMES}{words}"
         )
     if strange := _NO_PATH.search(path):
         raise BadName(

@@ -76,6 +76,22 @@ def test_the_same_again_is_there_already(cdb, peds, db):
     assert db.head == 1
 
 
+@pytest.mark.parametrize(
+    ("fields", "stays"),
+    [
+        (["-m", "better said"], "note: its comment stayed as before; `cdb amend {} ` changes it"),
+        (["-m", "x", "--unit", "ADU"], "note: its comment and unit stayed as before"),
+        (["-m", "no comment"], ""),
+    ],
+)
+def test_what_is_there_already_keeps_its_remarks_and_says_so(cdb, peds, fields, stays):
+    for mode in ([], ["--dry-run"]):
+        again = cdb(*DEPLOY, "-c", "pedestals", "-f", "mypeds", *fields, *mode)
+        assert "is there already" in again.stdout
+        assert stays.replace("{} ", peds) in again.stderr
+        assert bool(stays) == bool(again.stderr)
+
+
 def test_again_makes_a_new_version(cdb, peds, db):
     again = cdb(*DEPLOY, "-c", "pedestals", "-f", "mypeds", "--again")
     assert "pedestals of epixhr2x2_000001 added" in again.stdout
