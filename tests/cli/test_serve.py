@@ -123,6 +123,17 @@ def test_a_token_revoked_anywhere_is_refused_by_every_worker(tmp_path, db, token
     assert (before, after) == ({404}, {401})
 
 
+@pytest.mark.mongo
+def test_so_it_is_on_a_server_of_mongodbs_protocol(tmp_path, mongo_url):
+    with package.open(mongo_url) as db:
+        token, grant = tokens.create(db.journal, "op", Rights(admin=True))
+        with serving(tmp_path, "--workers", "2", url=mongo_url) as server:
+            before = {server.ask("/x", method="POST", token=token).status for _ in range(20)}
+            tokens.revoke(db.journal, grant.id)
+            after = {server.ask("/x", method="POST", token=token).status for _ in range(20)}
+    assert (before, after) == ({404}, {401})
+
+
 def test_no_secret_is_told_anywhere(tmp_path, token):
     signed = jwt.encode({"sub": "mona", "exp": time.time() + 99}, SECRET, "HS256")
     hidden = {SECRET, token, signed, signed.rpartition(".")[2], "cdb_" + 42 * "x" + "X"}
