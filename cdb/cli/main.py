@@ -31,6 +31,8 @@ COMMANDS = {
         "experiments": ("stores", "List the experiments."),
         "journal": ("journal", "List the events: who wrote what, when and why."),
         "fsck": ("journal", "Find what is wrong in the store, and mend it."),
+        "export": ("archive", "Write the whole store to one file."),
+        "import": ("archive", "Take in a file that export wrote."),
         "adopt": ("journal", "Take in documents that another program wrote."),
         "completion": ("completion", "Print the script that makes a shell complete."),
     },
