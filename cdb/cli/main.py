@@ -33,6 +33,7 @@ COMMANDS = {
         "fsck": ("journal", "Find what is wrong in the store, and mend it."),
         "export": ("archive", "Write the whole store to one file."),
         "import": ("archive", "Take in a file that export wrote."),
+        "purge": ("purge", "Remove for good the bytes of versions that have left."),
         "adopt": ("journal", "Take in documents that another program wrote."),
         "completion": ("completion", "Print the script that makes a shell complete."),
     },

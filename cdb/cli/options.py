@@ -81,7 +81,7 @@ def _run(context: click.Context, parameter: click.Parameter, value: Any) -> int 
         raise click.BadParameter(str(error), context, parameter) from None
 
 
-def _number(_: click.Context, __: click.Parameter, value: str | None) -> int | str | None:
+def number(_: click.Context, __: click.Parameter, value: str | None) -> int | str | None:
     """Return Unix seconds or the number of an event; any other text is the text of a time."""
     # Python refuses to convert thousands of digits.
     return int(value) if value is not None and value.isdecimal() and len(value) < 20 else value
@@ -144,7 +144,7 @@ times = together(
         help="Time with its zone: 2021-10-01T00:00:00-0800, ...Z, now.",
     ),
     click.option(
-        "-s", "--time_sec", metavar="SECONDS", callback=_number, help="The same as Unix seconds."
+        "-s", "--time_sec", metavar="SECONDS", callback=number, help="The same as Unix seconds."
     ),
 )  # fmt: skip
 label = click.option("-v", "--version", metavar="LABEL", help="Version label.")
@@ -165,7 +165,7 @@ rule = click.option(
 as_of = click.option(
     "--as-of",
     metavar="S",
-    callback=_number,
+    callback=number,
     help="Answer as the store stood: after event S, or at a time with its zone.",
 )
 url = click.option(
