@@ -775,12 +775,19 @@ class Journal:
         ------
         Corrupt
             Naming the first event that is missing, changed or out of place.
+        BadQuestion
+            If the events are those of a bundle, which keeps them in part.
         """
         seq, previous, at = 0, "", 0
         for event in self.events():
             if event["_id"] != seq + 1:
                 raise Corrupt(f"event {seq + 1} of the journal is missing")
             seq += 1
+            if event.get("trimmed"):
+                raise BadQuestion(
+                    f"event {seq} is here in part, as in every bundle: verify the store that the "
+                    "bundle is of"
+                )
             if digest_of(event) != event.get("digest"):
                 raise Corrupt(f"event {seq} of the journal was changed after it was written")
             if event["previous"] != previous or event["at"] <= at:

@@ -8,7 +8,7 @@ from cdb.stores.base import Store
 
 __all__ = ["Store", "open_store"]
 
-SCHEMES = "mongodb://host:27017/, file:///folder, memory://"
+SCHEMES = "mongodb://host:27017/, file:///folder, bundle:///file.cdb, memory://"
 
 
 def open_store(url: str) -> Store:
@@ -17,7 +17,8 @@ def open_store(url: str) -> Store:
     Parameters
     ----------
     url : str
-        ``mongodb://host:port/`` (or ``mongodb+srv://``), ``file:///folder``, ``memory://``.
+        ``mongodb://host:port/`` (or ``mongodb+srv://``), ``file:///folder``,
+        ``bundle:///file``, ``memory://``.
 
     Raises
     ------
@@ -38,6 +39,10 @@ def open_store(url: str) -> Store:
         from cdb.stores.embedded import EmbeddedStore
 
         return EmbeddedStore(Path(unquote(parts.path)))
+    if parts.scheme == "bundle" and not parts.netloc and parts.path:
+        from cdb.stores.bundle import BundleStore
+
+        return BundleStore(Path(unquote(parts.path)))
     if url in ("memory://", "memory:"):
         from cdb.stores.memory import MemoryStore
 
