@@ -61,13 +61,6 @@ class Asked:
     runs: RunRange | None = None
     everything: bool = False
 
-    def words(self) -> list[str]:
-        """Return the options that ask for the same."""
-        asked = {"-e": self.experiments, "-d": self.detectors, "-S": self.dbsuffixes}
-        return [
-            word for name, values in asked.items() for value in values for word in (name, value)
-        ]
-
     def scope(self) -> str:
         """Return what it is about, in a few words."""
         named = ", ".join((*self.experiments, *self.detectors, *self.dbsuffixes))
@@ -402,9 +395,25 @@ class Bundle:
             "identity": self.db.journal.identity(),
             "seq": moment.seq,
             "at": f"{from_microseconds(moment.at):%Y-%m-%dT%H:%M:%SZ}" if moment.at else "",
-            "asked": self.asked.words(),
+            "asked": self._words(),
+            "options": self._which_payloads(),
             "scope": self.asked.scope(),
         }
+
+    def _which_payloads(self) -> list[str]:
+        if self.asked.everything:
+            return ["--all"]
+        return ["--run", str(self.asked.runs)] if self.asked.runs else []
+
+    def _words(self) -> list[str]:
+        """Return the options that ask for the same, each detector by its name."""
+        detectors = dict.fromkeys(short for _, short in self._pairs)
+        asked = {"-e": self.asked.experiments, "-d": detectors, "-S": self.asked.dbsuffixes}
+        words: list[str] = []
+        for name, values in asked.items():
+            for value in values:
+                words += [name, value]
+        return words
 
     def _packed_index(self, starts: Sequence[tuple[str, int, int]]) -> bytes:
         """Return the index as one file that needs no other beside it."""

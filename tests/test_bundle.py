@@ -174,7 +174,7 @@ def test_what_is_nowhere_is_not_found_as_before(bundle):
 
 
 def test_a_payload_that_was_not_packed_is_a_miss(original, bundle):
-    with pytest.raises(NotBundled, match=r"is not in the bundle .* --all` packs it too"):
+    with pytest.raises(NotBundled, match=r"is not in the bundle .* --all .*` packs it too"):
         bundle.get(EPIX, "notes", experiment="xpp1", run=5, as_of=6)
     assert bundle.version(EPIX, "notes", experiment="xpp1", run=5, as_of=6).seq == 6
 

@@ -102,7 +102,7 @@ def verify_command(path: Path, as_json: bool) -> None:
         output.as_json({"file": str(path), "payloads": number, "bytes": nbytes, **facts})
         return
     click.echo(f"{path} is whole: {number} payloads, {output.size(nbytes)}")
-    output.fields({"for": facts["scope"], "S": facts["seq"], "of": facts["source"]}, indent="  ")
+    output.fields({"for": facts["scope"], "S": facts["seq"]}, indent="  ")
 
 
 bundle_command.add_command(make_command)

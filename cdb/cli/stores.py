@@ -18,12 +18,19 @@ if TYPE_CHECKING:
     """
     cdb info
     cdb info --url mongodb://localhost:27017/ --json
+    cdb info --digest
     """,
+)
+@click.option(
+    "--digest", is_flag=True, help="Read all documents; print one number for what there is."
 )
 @options.json_
 @options.url
-def info_command(as_json: bool, url: str | None) -> None:
-    """Say which store is in use and why, and what it holds."""
+def info_command(digest: bool, as_json: bool, url: str | None) -> None:
+    """Say which store is in use and why, and what it holds.
+
+    Two stores with the same digest hold the same: journal, documents, payloads.
+    """
     from cdb import __version__
     from cdb.database import locate, open  # noqa: A004
 
@@ -38,6 +45,7 @@ def info_command(as_json: bool, url: str | None) -> None:
         clock = db.store.clock()
         offset = None if clock is None else round(db.journal.now() - clock, 3)
         experiments, detectors = len(db.experiments()), len(db.detectors())
+        whole = _digest(db) if digest else {}
     if as_json:
         output.as_json(
             {
@@ -50,6 +58,7 @@ def info_command(as_json: bool, url: str | None) -> None:
                 "detectors": detectors,
                 "clock_offset": offset,
                 "cdb": __version__,
+                **whole,
             }
         )
         return
@@ -62,8 +71,16 @@ def info_command(as_json: bool, url: str | None) -> None:
             "detectors": detectors,
             "clock": "unknown" if offset is None else f"{offset:+.1f} s from the store's",
             "cdb": __version__,
+            **whole,
         }
     )
+
+
+def _digest(db: "Database") -> dict[str, Any]:
+    from cdb.digest import store_digest
+
+    found = store_digest(db.journal)
+    return {"digest": found.sha256, "documents": found.documents, "payloads": found.payloads}
 
 
 def when(microseconds: int) -> str:

@@ -172,17 +172,18 @@ class BundleStore(EmbeddedStore):
 
     def _check_packed(self, database: str, collection: str) -> None:
         if not self._known.get((database, collection)):
-            command = self._command(_options_of(database, collection))
+            place = _options_of(database, collection)
+            command = self._command([*place, *self.facts["options"]])
             raise NotBundled(
                 f"{database}/{collection} is not in the bundle {self.path}; "
                 f"`{command}` packs it too"
             )
 
     def _command(self, more: Sequence[str]) -> str:
-        asked = [str(word) for word in self.facts["asked"]]
-        pairs = list(zip(asked[::2], asked[1::2], strict=True))
-        pairs += [pair for pair in zip(more[::2], more[1::2], strict=True) if pair not in pairs]
-        words = [word for pair in pairs for word in pair]
+        """Return the command that packs more; options stand in pairs, the last may stand alone."""
+        words = [*self.facts["asked"], *more]
+        pairs = dict.fromkeys(tuple(words[n : n + 2]) for n in range(0, len(words), 2))
+        words = [str(word) for pair in pairs for word in pair]
         source = ["--url", str(self.facts["source"])]
         return " ".join(["cdb bundle make", *words, *source, self.path.name])
 
@@ -227,7 +228,7 @@ class BundleStore(EmbeddedStore):
         if found is None:
             raise NotBundled(
                 f"the payload {blob_id} of {database} is not in the bundle {self.path}, which was "
-                f"made for {self.facts['scope']}; `{self._command([])} --all` packs it too"
+                f"made for {self.facts['scope']}; `{self._command(['--all'])}` packs it too"
             )
         return memoryview(self._open())[found[0] : found[0] + found[1]]
 
