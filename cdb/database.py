@@ -18,7 +18,7 @@ from typing import Any, Self
 from cdb import deployments, enrolment, inventory, listing, lookup, names, search
 from cdb.calibconst import Calibconst, Detector
 from cdb.constant import AMENDABLE, Version, new_document, version_of
-from cdb.errors import BadQuestion, Corrupt, NotFound, shown
+from cdb.errors import BadQuestion, Corrupt, NotFound, Purged, shown
 from cdb.indexes import Indexes
 from cdb.journal import Journal, Moment, Step, no_step
 from cdb.lookup import Place, Question
@@ -442,6 +442,8 @@ class Database:
         ------
         Corrupt
             If the bytes do not agree with the digest or the length in the document.
+        Purged
+            If an administrator removed the bytes after the version had left.
         """
         from cdb import payload
 
@@ -455,6 +457,12 @@ class Database:
         try:
             data = self.store.read(version.database, blob_id, progress)
         except NotFound as error:
+            purge = self.journal.purge_of(version.database, blob_id)
+            if purge is not None:
+                raise Purged(
+                    f"the data of {version.ctype} {version.id} in {version.database} were "
+                    f"{deployments.how_purged(purge)}; the document is all that is left"
+                ) from error
             # No KeyError, which would read as "no such constant" to a mapping's caller.
             raise Corrupt(
                 f"the payload of {version.ctype} {version.id} in {version.database} is missing: "

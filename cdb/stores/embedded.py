@@ -461,9 +461,21 @@ class EmbeddedStore(Store):
         progress: Progress | None = None,
     ) -> str:
         """See `Store.write`."""
+        blob = Blob(new_id(), memoryview(data).nbytes, sha256, head, time.time())
+        self.put(database, blob, data, progress=progress)
+        return blob.id
+
+    def put(
+        self,
+        database: str,
+        blob: Blob,
+        data: bytes | memoryview,
+        *,
+        progress: Progress | None = None,
+    ) -> None:
+        """See `Store.put`; the name of the file needs a digest, whoever wrote the bytes."""
         connection = self._writing()
-        nbytes = memoryview(data).nbytes
-        blob = Blob(new_id(), nbytes, sha256, head, time.time())
+        sha256 = blob.sha256 or hashlib.sha256(data).hexdigest()
         with self._payload_lock(fcntl.LOCK_SH), _translated(self.folder):
             self._write_file(self._file(sha256), data, progress)
             # The record needs no sync of its own: the event that names it comes later in the
@@ -471,13 +483,12 @@ class EmbeddedStore(Store):
             connection.execute("PRAGMA synchronous = NORMAL")
             try:
                 connection.execute(
-                    "INSERT INTO uploads (database, id, sha256, nbytes, head, at)"
+                    "INSERT OR IGNORE INTO uploads (database, id, sha256, nbytes, head, at)"
                     " VALUES (?, ?, ?, ?, ?, ?)",
-                    (database, blob.id, sha256, nbytes, head, blob.at),
+                    (database, blob.id, sha256, blob.nbytes, blob.head or 0, blob.at),
                 )
             finally:
                 connection.execute("PRAGMA synchronous = FULL")
-        return blob.id
 
     def _write_file(self, path: Path, data: bytes | memoryview, progress: Progress | None) -> None:
         """Write a payload beside its place, sync it, move it there; whole bytes stay."""
