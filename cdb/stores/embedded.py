@@ -802,8 +802,10 @@ def _term(column: str, operator: str, value: Any) -> tuple[str, list[Any]]:
     if operator == "$exists":
         return f"{column} IS {'NOT ' if value else ''}NULL", []
     if operator == "$in":
-        terms = [_term(column, "=", member) for member in value]
-        return f"({' OR '.join(t for t, _ in terms) or '0'})", [v for _, vs in terms for v in vs]
+        # A list, not a chain of OR: SQLite's expressions are at most 1000 deep.
+        members = [_to_column(member) for member in value if member is not None]
+        term = f"{column} IN ({', '.join('?' * len(members))})"
+        return (term if len(members) == len(value) else f"({term} OR {column} IS NULL)"), members
     if operator in ("=", "$ne"):
         if value is None:
             return f"{column} IS {'NOT ' if operator == '$ne' else ''}NULL", []
