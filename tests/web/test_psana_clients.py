@@ -240,8 +240,9 @@ READ = """
 from psana import DataSource
 run = next(DataSource(files=[{path!r}]).runs())
 det = run.Detector({detname!r})
-np.savez({out!r}, raw=[], **{{name: data for name, (data, meta) in det.calibconst.items()}})
-calib, raw = zip(*((det.raw.calib(evt), det.raw.raw(evt)) for evt in run.events()))
+np.savez({out!r}, **{{name: data for name, (data, meta) in det.calibconst.items()}})
+# psana hands out the same buffer for each event.
+calib, raw = zip(*((det.raw.calib(evt).copy(), det.raw.raw(evt).copy()) for evt in run.events()))
 np.savez({out!r} + "-frames", calib=calib, raw=raw)
 answer([run.expt, run.runnum, det.raw._uniqueid, meta_of(det)])
 """
