@@ -48,7 +48,7 @@ class Site:
         if "id_data" not in fields:
             fields["id_data"] = self.upload(database=database)
         document = {"detector": SHORT, "ctype": "pedestals", "run": 5, "run_end": "end",
-                    "experiment": "xpp1", "id_doc_exp": 0}  # fmt: skip
+                    "experiment": "xpp1", "id_doc_exp": 0, "data_type": "str"}  # fmt: skip
         document = {k: v for k, v in (document | fields).items() if v is not None}
         return self("POST", f"/{database}/{SHORT}/", json=document)
 
