@@ -79,15 +79,17 @@ class Client:
         For what a user with a ticket has: a `klist` that says so, a `krtc` that shows it.
     mode : str
         ``token``, ``kerberos`` or ``anonymous``.
+    token : str
+        For the first of these.
     """
 
-    def __init__(self, python: str, address: str, folder: Path, mode: str) -> None:
+    def __init__(self, python: str, address: str, folder: Path, mode: str, token: str) -> None:
         self.python = python
         kept = ("HOME", "LANG", "PATH", "USER")
         self.environment = {name: os.environ[name] for name in kept if name in os.environ}
         self.environment |= {"LCLS_CALIB_HTTP": f"{address}/ws"}
         if mode == "token":
-            self.environment["CALIB_JWT"] = "token-of-mona"
+            self.environment["CALIB_JWT"] = token
         else:
             self._give_ticket(folder, valid=mode == "kerberos")
 

@@ -1,7 +1,7 @@
 """A command of the command line: its help ends with examples; it fails with one line."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -17,6 +17,16 @@ class Failure(click.ClickException):
         output.say(f"error: {self.message}")
 
 
+class Interrupted(click.ClickException):
+    """Ctrl-C, told in one line; the exit code is what shells make of it."""
+
+    exit_code = 130
+
+    def show(self, file: Any = None) -> None:
+        """Print the line to stderr."""
+        output.say(self.message)
+
+
 class Command(click.Command):
     """A command with examples.
 
@@ -24,9 +34,21 @@ class Command(click.Command):
     ----------
     examples : str
         Lines for a shell.
+    writes : bool
+        Whether it writes events, all of them and its answer while its database is open.
     """
 
     examples = ""
+    writes = False
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; one that writes and is interrupted says what is known of that."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            known = "; ".join(getattr(interrupt, "__notes__", ["nothing was written"]))
+            told = f"interrupted; {known}" if self.writes else "interrupted"
+            raise Interrupted(told) from None
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples, line by line."""
@@ -35,7 +57,36 @@ class Command(click.Command):
                 formatter.write(f"{'':{formatter.current_indent}}{line}\n")
 
 
-def command(name: str, examples: str) -> Callable[[Callable[..., Any]], Command]:
+class Group(click.Group):
+    """Commands that share a noun: their help is a table, each has examples of its own."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; a name that is nearly right is suggested."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            hint = nearest(args[0], self.list_commands(ctx))
+            raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx) from None
+
+
+def group(name: str) -> Callable[[Callable[..., Any]], Group]:
+    """Return a decorator that makes a group of commands; `add_command` fills it."""
+    return click.group(name, cls=Group)
+
+
+def nearest(mistyped: str, known: Sequence[str]) -> str:
+    """Return a hint at the name that was meant, or at all there are."""
+    import difflib
+
+    near = difflib.get_close_matches(mistyped, known, 1)
+    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+
+
+def command(
+    name: str, examples: str, *, writes: bool = False
+) -> Callable[[Callable[..., Any]], Command]:
     """Return a decorator that makes a command of a function.
 
     Parameters
@@ -44,11 +95,13 @@ def command(name: str, examples: str) -> Callable[[Callable[..., Any]], Command]
         What users type.
     examples : str
         Lines for a shell, shown by ``--help``.
+    writes : bool, optional
+        See `Command`.
     """
 
     def decorate(function: Callable[..., Any]) -> Command:
         made = click.command(name, cls=Command)(function)
-        made.examples = inspect.cleandoc(examples)
+        made.examples, made.writes = inspect.cleandoc(examples), writes
         return made
 
     return decorate

@@ -1,6 +1,7 @@
 """``cdb``: the commands, and what becomes of their errors."""
 
 import importlib
+import io
 import logging
 import sys
 from typing import Any
@@ -9,7 +10,7 @@ import click
 
 from cdb import __version__
 from cdb.cli import output
-from cdb.cli.command import Command, Failure
+from cdb.cli.command import Command, Failure, Group, Interrupted, nearest
 from cdb.errors import CalibError
 
 # Each command with its module in this folder, of which only the one that is called is loaded.
@@ -33,6 +34,10 @@ COMMANDS = {
         "fsck": ("journal", "Find what is wrong in the store, and mend it."),
         "adopt": ("journal", "Take in documents that another program wrote."),
         "completion": ("completion", "Print the script that makes a shell complete."),
+    },
+    "Service": {
+        "serve": ("serve", "Put the store on the network."),
+        "token": ("tokens", "Say who may do what: create, list and revoke tokens."),
     },
     "As in psana": {
         "print": ("psana", "List databases, constants, or print one document."),
@@ -60,7 +65,7 @@ class Commands(click.Group):
             return None
         module, summary = _ENTRIES[cmd_name]
         loaded = importlib.import_module(f"cdb.cli.{module}")
-        command: Command = getattr(loaded, f"{cmd_name}_command")
+        command: Command | Group = getattr(loaded, f"{cmd_name}_command")
         command.short_help = summary
         return command
 
@@ -77,18 +82,18 @@ class Commands(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError:
-            import difflib
-
-            near = difflib.get_close_matches(args[0], _ENTRIES, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(_ENTRIES)}"
+            hint = nearest(args[0], list(_ENTRIES))
             raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what goes wrong becomes one line and exit code 1."""
         try:
             result = super().invoke(ctx)
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()
             return result
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None  # while the command was loaded
         except CalibError as error:
             raise _failed(error, str(error)) from error
         except MemoryError as error:
@@ -96,8 +101,20 @@ class Commands(click.Group):
         except BrokenPipeError:
             raise  # The reader of the pipe has had enough; click ends quietly.
         except OSError as error:
-            where = f" ({error.filename})" if error.filename else ""
-            raise _failed(error, f"{error.strerror or error}{where}") from error
+            raise _failed(error, _sentence(error)) from error
+
+    def main(self, *arguments: Any, **how: Any) -> Any:
+        """Run from the words of a command line; help and version may find no room either."""
+        try:
+            return super().main(*arguments, **how)
+        except OSError as error:
+            output.say(f"error: {_sentence(error)}")
+            sys.exit(1)
+
+
+def _sentence(error: OSError) -> str:
+    where = f" ({error.filename})" if error.filename else ""
+    return f"{error.strerror or error}{where}"
 
 
 def _failed(error: BaseException, text: str) -> Failure:
@@ -152,4 +169,7 @@ def cli(loglevel: str) -> None:
 
 def main() -> None:
     """Run the command line."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show a letter gets its number.
+        sys.stdout.reconfigure(errors="backslashreplace")
     cli(prog_name="cdb")

@@ -101,7 +101,7 @@ class _Call:
 
     async def write(self, function: Callable[[], Any]) -> Any:
         """Call what writes, in the caller's name."""
-        host = self.request.client.host if self.request.client else ""
+        host = self.request.scope["address"]
 
         def act() -> Any:
             with on_behalf_of(self.caller.name, host=host):

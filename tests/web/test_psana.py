@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from cdb.database import Database
 from cdb.errors import StoreUnavailable
 from cdb.web import psana
-from cdb.web.access import ANYTHING, Caller
+from cdb.web.access import ANYTHING, AccessMiddleware, Caller
 from cdb.web.app import make_app
 from cdb.web.settings import Settings
 from tests.programs import OtherProgram
@@ -57,9 +57,7 @@ class Site:
 def site(quick_db: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     app = make_app(Settings(), make_database=lambda: quick_db)
     with TestClient(app, raise_server_exceptions=True, follow_redirects=False) as http:
-        site = Site(quick_db, http)
-        monkeypatch.setattr(psana, "caller_of", lambda request: site.caller)
-        yield site
+        yield for_any_caller(Site(quick_db, http), monkeypatch)
 
 
 @pytest.fixture
@@ -67,9 +65,17 @@ def memory_site(memory_db: Database, monkeypatch: pytest.MonkeyPatch) -> Iterato
     """A site in memory, for rules that no store changes."""
     app = make_app(Settings(), make_database=lambda: memory_db)
     with TestClient(app, follow_redirects=False) as http:
-        site = Site(memory_db, http)
-        monkeypatch.setattr(psana, "caller_of", lambda request: site.caller)
-        yield site
+        yield for_any_caller(Site(memory_db, http), monkeypatch)
+
+
+def for_any_caller(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """Let a site's caller be who asks; how that is found out has tests of its own."""
+
+    async def caller(*_: Any) -> Caller:
+        return site.caller
+
+    monkeypatch.setattr(AccessMiddleware, "_caller", caller)
+    return site
 
 
 def code_of(answer: Any) -> str:

@@ -1,17 +1,18 @@
 """psana's dialect as the real psana 4.3.4 speaks it, over the embedded store and on the wire."""
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import jwt
 import numpy as np
 import pytest
-from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cdb.database import Database
+from cdb.rights import Rights
 from cdb.stores import Store
-from cdb.web import psana
-from cdb.web.access import ANYTHING, Caller
 from cdb.web.app import make_app
 from cdb.web.settings import Settings
 from tests import psana_clients
@@ -21,15 +22,30 @@ from tests.psana_clients import Client, answered
 SHORT, DB, DETECTOR_DB = "epixhr_000001", "cdb_tstx00417", "cdb_epixhr_000001"
 PEDS = np.arange(12, dtype="float32").reshape(3, 4)
 
-CALLERS = {
-    "Bearer": Caller("mona", ANYTHING, ANYTHING),
-    "Negotiate": Caller("kerstin", ANYTHING, ANYTHING, admin=True),
-    "": Caller(read=ANYTHING),
+SECRET = "an-hs256-secret-of-more-than-32-bytes!"
+KERBEROS_SITE = {
+    "trusted_user_header": "Remote-User",
+    "trusted_proxies": ("127.0.0.1",),
+    "rights": {"kerstin": Rights(admin=True)},
 }
 
 
-def caller_by_header(request: Request) -> Caller:
-    return CALLERS[request.headers.get("authorization", "").partition(" ")[0]]
+def token() -> str:
+    """Return a token of somebody who may read and write everything."""
+    rights = {"read": ["*"], "write": ["*"]}
+    return jwt.encode({"sub": "mona", "exp": time.time() + 3600, "cdb": rights}, SECRET)
+
+
+def behind_a_proxy(app: ASGIApp) -> ASGIApp:
+    """Return an application behind a proxy that knows Kerberos."""
+
+    async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [h for h in scope.get("headers", ()) if h[0] != b"remote-user"]
+        if (b"authorization", b"Negotiate ticket") in headers:
+            headers.append((b"remote-user", b"kerstin@SLAC.STANFORD.EDU"))
+        await app({**scope, "headers": headers}, receive, send)
+
+    return proxy
 
 
 @pytest.fixture(scope="session")
@@ -49,11 +65,11 @@ def db(shared_store: Store) -> Database:
 
 
 @pytest.fixture
-def address(db: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def address(db: Database) -> Iterator[str]:
     """Where a service of the database answers."""
-    monkeypatch.setattr(psana, "caller_of", caller_by_header)
-    app = make_app(Settings(anonymous_read=True), make_database=lambda: db)
-    with psana_clients.served(app) as address:
+    settings = Settings(anonymous_read=True, jwt_secret=SECRET, **KERBEROS_SITE)
+    app = make_app(settings, make_database=lambda: db)
+    with psana_clients.served(behind_a_proxy(app)) as address:
         yield address
 
 
@@ -61,7 +77,7 @@ def address(db: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def clients(psana_python: str, address: str, tmp_path: Path) -> dict[str, Client]:
     """A user with a token, one with a ticket, and one with nothing."""
     modes = ("token", "kerberos", "anonymous")
-    return {mode: Client(psana_python, address, tmp_path / mode, mode) for mode in modes}
+    return {mode: Client(psana_python, address, tmp_path / mode, mode, token()) for mode in modes}
 
 
 @pytest.fixture(params=["token", "kerberos"])
