@@ -18,7 +18,8 @@ from typing import Any, Self
 from cdb import deployments, enrolment, inventory, listing, lookup, names, search
 from cdb.calibconst import Calibconst, Detector
 from cdb.constant import AMENDABLE, Version, new_document, version_of
-from cdb.errors import BadQuestion, Corrupt, NotFound, shown
+from cdb.copies import Copies
+from cdb.errors import BadQuestion, Corrupt, NotFound, Purged, shown
 from cdb.indexes import Indexes
 from cdb.journal import Journal, Moment, Step, no_step
 from cdb.lookup import Place, Question
@@ -95,6 +96,13 @@ class Database:
         Called between the steps of a write; for tests.
     now : callable, optional
         The clock [Unix seconds]; for tests.
+
+    Attributes
+    ----------
+    journal : Journal
+        Of the store.
+    copies : Copies
+        Its documents one by one, as psana's clients see them.
     """
 
     def __init__(
@@ -102,6 +110,7 @@ class Database:
     ) -> None:
         self.store = store
         self.journal = Journal(store, step=step, now=now)
+        self.copies = Copies(self.journal)
         self._indexes = Indexes(self.journal)
         self._verified: set[tuple[str, str]] = set()
 
@@ -442,6 +451,8 @@ class Database:
         ------
         Corrupt
             If the bytes do not agree with the digest or the length in the document.
+        Purged
+            If an administrator removed the bytes after the version had left.
         """
         from cdb import payload
 
@@ -455,6 +466,12 @@ class Database:
         try:
             data = self.store.read(version.database, blob_id, progress)
         except NotFound as error:
+            purge = self.journal.purge_of(version.database, blob_id)
+            if purge is not None:
+                raise Purged(
+                    f"the data of {version.ctype} {version.id} in {version.database} were "
+                    f"{deployments.how_purged(purge)}; the document is all that is left"
+                ) from error
             # No KeyError, which would read as "no such constant" to a mapping's caller.
             raise Corrupt(
                 f"the payload of {version.ctype} {version.id} in {version.database} is missing: "

@@ -21,7 +21,7 @@ from cdb.constant import (
     version_of,
 )
 from cdb.errors import BadQuestion, NotFound, WrongState
-from cdb.journal import Commit, Journal, Moment, Proposal, entry
+from cdb.journal import PURGE, SWEEP, Commit, Journal, Moment, Proposal, entry
 from cdb.stores.base import Progress, new_id
 
 Document = dict[str, Any]
@@ -98,6 +98,7 @@ class Deployment:
             lambda seq, at: self._entries(seq, at, blobs),
             keys=frozenset(key_of(d, self.detector, self.document) for d in self.databases),
             uploads=frozenset(self._uploads.items()),
+            blobs=frozenset(blobs.items()),
         )
 
     def _entries(self, seq: int, at: int, blobs: Mapping[str, str]) -> list[Document]:
@@ -145,12 +146,14 @@ class Deployment:
         """Return the id of the payload's bytes: shared if an event names them, else uploaded."""
         store = self.journal.store
         shared = self.shared.get(database)
+        if shared is not None and self._is_named(database, shared, moment, PURGE):
+            shared = None  # its bytes may still be there, but not long
         if shared is not None and (self.dry_run or self._is_whole(database, shared)):
             return shared
         if self.dry_run:
             return ""
         uploaded = self._uploads.get(database)
-        if uploaded is None or self._is_swept(database, uploaded, moment):
+        if uploaded is None or self._is_named(database, uploaded, moment, SWEEP):
             self._uploads[database] = store.write(
                 database,
                 self.data,
@@ -168,14 +171,14 @@ class Deployment:
             return False
         return hashlib.sha256(data).hexdigest() == str(self.document["sha256"])
 
-    def _is_swept(self, database: str, uploaded: str, moment: Moment) -> bool:
-        """Return whether a sweep names the upload; its bytes may still be there, but not long.
+    def _is_named(self, database: str, blob_id: str, moment: Moment, action: str) -> bool:
+        """Return whether what removes bytes names these; they may still be there, but not long.
 
         A proposal is made again only at a moment that has followed all events since the first.
         """
         return any(
-            event["action"] == "sweep"
-            and any((e["database"], e["id"]) == (database, uploaded) for e in event["versions"])
+            event["action"] == action
+            and any((e["database"], e["id"]) == (database, blob_id) for e in event["versions"])
             for event in moment.pending
         )
 
@@ -340,9 +343,27 @@ def restore(journal: Journal, commit: Commit, version_id: str, reason: str) -> V
                 f"{version_id} has a successor already, {fate.successor}: {_end_of(fate)}"
             )
         fate = _in_state(journal, fate, version_id, live=False)
+        _check_not_purged(journal, fate)
         return _renewed(fate, "restore", reason, {}, leaves=False)
 
     return _committed(commit, propose)
+
+
+def _check_not_purged(journal: Journal, fate: Fate) -> None:
+    for made in fate.copies:
+        event = journal.purge_of(made["database"], str(made["document"]["id_data"]))
+        if event is not None:
+            raise WrongState(
+                f"the data of {made['id']} were {how_purged(event)}: nothing to restore; add "
+                "them again"
+            )
+
+
+def how_purged(event: Mapping[str, Any]) -> str:
+    """Say by whom bytes were purged, when and why."""
+    when = validity.from_microseconds(event["at"])
+    because = f" ({event['reason']})" if event["reason"] else ""
+    return f"purged by {event['actor']} at {when:%Y-%m-%dT%H:%M:%SZ}{because}"
 
 
 def amend(
@@ -409,7 +430,7 @@ def _renewed(
                 id=new_id(order),
                 seq=seq,
                 order=order,
-                id_data=old["id_data"],
+                id_data=old.get("id_data") or "",
                 experiment_copy=old.get("id_doc_exp") or None if alone else main,
                 first=old.get("first") or old["_id"],
                 replaces=old["_id"],
@@ -423,7 +444,8 @@ def _renewed(
         return entries
 
     ids = frozenset(made["id"] for made in fate.copies)
-    return Proposal(action, reason, build, keys=frozenset(keys), ids=ids)
+    blobs = frozenset((m["database"], str(m["document"]["id_data"])) for m in fate.copies)
+    return Proposal(action, reason, build, keys=frozenset(keys), ids=ids, blobs=blobs)
 
 
 def _without_place(document: Mapping[str, Any]) -> Document:
@@ -437,8 +459,9 @@ def _mention(made: Mapping[str, Any]) -> Document:
 
 def _leaving(made: Mapping[str, Any], seq: int) -> Document:
     """Return the entry under which a document leaves: psana's queries no longer find it."""
-    detector = made["document"]["detector"]
-    return _mention(made) | {"set": {"out": seq, "detector": RETIRED + detector}}
+    detector = made["document"].get("detector")
+    hidden = {} if detector is None else {"detector": RETIRED + detector}
+    return _mention(made) | {"set": {"out": seq, **hidden}}
 
 
 def _end_of(fate: Fate) -> str:

@@ -84,6 +84,7 @@ def masked(text: str) -> str:
     """Return a text without what differs from day to day."""
     text = ID.sub("<id>", text)
     text = re.sub(r"\b20(?!21)\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\dZ", "<time>", text)
+    text = re.sub(r"\b(?:[0-9a-f]{16}|[0-9a-f]{64})\b", "<digest>", text)
     text = re.sub(r"\byou@\S+", "<who>", text)
     text = re.sub(r"[-+]\d\.\d s from", "<seconds> from", text)
     text = re.sub(r" +", " ", text)

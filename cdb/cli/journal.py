@@ -79,6 +79,9 @@ def _row(event: Event) -> dict[str, str]:
 
 def _what(event: Event) -> str:
     """Return what an event is about: the constants, each with the experiments it is for."""
+    if event["action"] == "purge":
+        size = output.size(sum(made["nbytes"] for made in event["versions"]))
+        return f"bytes of versions that had left: {len(event['versions'])}, {size}"
     if event["action"] == "sweep":
         return f"bytes that no event names: {len(event['versions'])}"
     named: dict[str, list[str]] = {}

@@ -100,7 +100,7 @@ def _time(
     return found
 
 
-def _state(
+def state(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> int | str | None:
     """Return the number of an event or the text of a time."""
@@ -223,7 +223,7 @@ rule = click.option(
 as_of = click.option(
     "--as-of",
     metavar="S",
-    callback=_state,
+    callback=state,
     help="Answer as the store stood: after event S, or at a time with its zone.",
 )
 url = click.option(

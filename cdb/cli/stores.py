@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from cdb.cli import options, output
 from cdb.cli.command import command
 
@@ -17,13 +19,20 @@ if TYPE_CHECKING:
     cdb info
     cdb info --url mongodb://localhost:27017/ --json
     cdb info --as-of 2023-05-01T00:00:00Z
+    cdb info --digest
     """,
+)
+@click.option(
+    "--digest", is_flag=True, help="Read all documents; print one number for what there is."
 )
 @options.as_of
 @options.json_
 @options.url
-def info_command(as_of: int | str | None, as_json: bool, url: str | None) -> None:
-    """Say which store is in use and why, and what it holds, or held as of an earlier state."""
+def info_command(digest: bool, as_of: int | str | None, as_json: bool, url: str | None) -> None:
+    """Say which store is in use and why, and what it holds, or held as of an earlier state.
+
+    Two stores with the same digest hold the same: journal, documents, payloads.
+    """
     from cdb import __version__
     from cdb.database import locate, open  # noqa: A004
 
@@ -40,6 +49,7 @@ def info_command(as_of: int | str | None, as_json: bool, url: str | None) -> Non
         offset = None if clock is None else round(db.journal.now() - clock, 3)
         experiments = len(db.experiments(as_of=state))
         detectors = len(db.detectors(as_of=state))
+        whole = _digest(db) if digest else {}
     last_event = when(moment.at) if moment.seq else None
     if as_json:
         output.as_json(
@@ -54,6 +64,7 @@ def info_command(as_of: int | str | None, as_json: bool, url: str | None) -> Non
                 "detectors": detectors,
                 "clock_offset": offset,
                 "cdb": __version__,
+                **whole,
             }
         )
         return
@@ -66,8 +77,16 @@ def info_command(as_of: int | str | None, as_json: bool, url: str | None) -> Non
             "detectors": detectors,
             "clock": "unknown" if offset is None else f"{offset:+.1f} s from the store's",
             "cdb": __version__,
+            **whole,
         }
     )
+
+
+def _digest(db: "Database") -> dict[str, Any]:
+    from cdb.digest import store_digest
+
+    found = store_digest(db.journal)
+    return {"digest": found.sha256, "documents": found.documents, "payloads": found.payloads}
 
 
 def when(microseconds: int) -> str:

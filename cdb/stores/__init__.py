@@ -13,7 +13,7 @@ __all__ = ["Store", "open_store"]
 # In an address a query or a fragment begins; line ends slip in by copying.
 _NO_PATH = re.compile(r"[?#\x00-\x1f]")
 
-SCHEMES = "mongodb://host:27017/, file:///folder, memory://"
+SCHEMES = "mongodb://host:27017/, file:///folder, bundle:///file.cdb, memory://"
 
 
 def open_store(url: str) -> Store:
@@ -22,8 +22,9 @@ def open_store(url: str) -> Store:
     Parameters
     ----------
     url : str
-        ``mongodb://host:port/`` (or ``mongodb+srv://``), ``file:///folder``, ``memory://``. The
-        folder is an absolute path; ``%20`` stands for a blank, ``%23`` for ``#``, and so on.
+        ``mongodb://host:port/`` (or ``mongodb+srv://``), ``file:///folder``,
+        ``bundle:///file``, ``memory://``. Folder and file are absolute paths; ``%20`` stands for
+        a blank, ``%23`` for ``#``, and so on.
 
     Raises
     ------
@@ -44,7 +45,11 @@ def open_store(url: str) -> Store:
         case "file":
             from cdb.stores.embedded import EmbeddedStore
 
-            return EmbeddedStore(_folder(url, rest))
+            return EmbeddedStore(_path(url, rest))
+        case "bundle":
+            from cdb.stores.bundle import BundleStore
+
+            return BundleStore(_path(url, rest))
         case "memory" if rest in ("", "//"):
             from cdb.stores.memory import MemoryStore
 
@@ -56,8 +61,8 @@ def open_store(url: str) -> Store:
     raise BadName(wrong)
 
 
-def _folder(url: str, rest: str) -> Path:
-    """Return the folder of an address; `rest` is what follows ``file:``."""
+def _path(url: str, rest: str) -> Path:
+    """Return the path in an address; `rest` is what follows ``file:`` or ``bundle:``."""
     host, path = rest, ""
     if rest.startswith("//"):
         host, slash, path = rest[2:].partition("/")

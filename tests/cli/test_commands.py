@@ -12,7 +12,8 @@ from cdb.cli.command import Command, Group
 from cdb.cli.main import COMMANDS, cli
 
 CONTEXT = click.Context(cli, info_name="cdb", **cli.context_settings)
-GROUPS = {"token"}
+TOP = cli.list_commands(CONTEXT)
+GROUPS = {name for name in TOP if isinstance(cli.get_command(CONTEXT, name), click.Group)}
 
 
 def names() -> list[str]:
@@ -30,11 +31,11 @@ PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 
 WRITES = {
     "add", "retire", "restore", "amend", "fsck", "adopt", "deldoc", "delcol", "deldb",
-    "token create", "token revoke",
+    "token create", "token revoke", "export", "import", "bundle make", "purge",
 }  # fmt: skip
-READS = {*NAMES} - WRITES - {"completion", "serve"}
+READS = {*NAMES} - WRITES - {"completion", "serve", "bundle verify"}
 AS_OF = READS - {"token list"}
-HIDES = {"retire", "amend", "fsck", "deldoc", "delcol", "deldb"}
+HIDES = {"purge", "retire", "amend", "fsck", "deldoc", "delcol", "deldb"}
 # psana 4.3.4, `cdb --help`.
 LETTERS = {
     "add": "-d -e -c -i -r -R -t -s -v -f -m -S",
