@@ -38,7 +38,7 @@ from typing import Any, TypeVar
 
 from cdb import inventory
 from cdb.actor import actor
-from cdb.constant import RETIRED
+from cdb.constant import ADOPTED, RETIRED
 from cdb.errors import (
     BadDocument,
     BadQuestion,
@@ -673,7 +673,8 @@ class Journal:
             if event["action"] == "adopt":
                 for document in documents:
                     query = {"_id": document["_id"], "seq": {"$exists": False}}
-                    self.store.update(database, collection, query, set=_without_id(document))
+                    given = {name: document[name] for name in ADOPTED}
+                    self.store.update(database, collection, query, set=given)
             self.step("after documents")
         leaving = [e for e in entries if "set" in e]
         for group in _grouped(leaving, lambda e: canonical([*_place(e), e["set"]])).values():
@@ -776,7 +777,3 @@ def _grouped(
     for made in entries:
         groups.setdefault(key(made), []).append(made)
     return groups
-
-
-def _without_id(document: Mapping[str, Any]) -> Document:
-    return {name: value for name, value in document.items() if name != "_id"}
