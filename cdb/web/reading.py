@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ from starlette.responses import Response
 import cdb
 from cdb import names
 from cdb.constant import Version
+from cdb.database import Holding
 from cdb.errors import BadQuestion, shown
 from cdb.journal import Moment
 from cdb.validity import from_microseconds
@@ -215,13 +217,25 @@ def _resolved(
         names.check_ctype(ctype)
     searched = _searched(service, given, moment)
     caller.require_read(*searched)
-    name = given.pop("detector")
-    detector = service.db.detector(name, **given, as_of=moment)
-    found = {
-        ctype: answers.version(detector.calibconst.version(ctype))
-        for ctype in detector.calibconst
-        if not wanted or ctype in wanted
-    }
+    holding = service.db.holding(given.pop("detector"), **given, as_of=moment)
+    winners = {c: w for c, w in holding.winners.items() if not wanted or c in wanted}
+    asked = (moment.seq, moment.asked, moment.provisional, *searched, *winners.values(), "fields",
+             *(fields or ()))  # fmt: skip
+    stamp = service.holding.stamp()
+    body = service.holding.get(asked)
+    if body is None:
+        body = _described(service, replace(holding, winners=winners), searched, fields)
+        service.holding.put(asked, body, stamp)
+    return searched, body
+
+
+def _described(
+    service: Service, holding: Holding, searched: Sequence[str], fields: Sequence[str] | None
+) -> bytes:
+    """Return the answer that the versions which hold make."""
+    moment = holding.moment
+    versions = service.db.versions(holding)
+    found = {ctype: answers.version(versions[ctype]) for ctype in sorted(versions)}
     warnings = []
     if moment.asked and any(version["seq"] is None for version in found.values()):
         warnings.append("documents that no event names took part: run `cdb adopt`")
@@ -231,16 +245,17 @@ def _resolved(
             for ctype, version in found.items()
         }
     more = {"provisional": True} if moment.provisional else {}
-    answer = {
-        "server": service.db.journal.identity(),
-        "seq": moment.seq,
-        **more,
-        "detector": detector.name,
-        "searched": searched,
-        "constants": found,
-        "warnings": warnings,
-    }
-    return searched, orjson.dumps(answer)
+    return orjson.dumps(
+        {
+            "server": service.db.journal.identity(),
+            "seq": moment.seq,
+            **more,
+            "detector": holding.detector,
+            "searched": searched,
+            "constants": found,
+            "warnings": warnings,
+        }
+    )
 
 
 def _searched(service: Service, given: Arguments, moment: Moment) -> list[str]:
