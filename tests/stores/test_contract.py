@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from cdb.errors import BadDocument, BadQuery, Duplicate, NotFound
-from cdb.stores import Store
+from cdb.stores import Store, open_store
 from cdb.stores.base import new_id
 
 DB, COLL = "cdb_test", "epix_000001"
