@@ -25,7 +25,7 @@ from cdb.journal import Head, Journal, digest_of
 from cdb.ledger import Ledger, Payload, foreign, payload_of, places
 from cdb.names import PREFIX, REGISTER
 from cdb.stores.base import Blob, Progress
-from cdb.stores.layout import COLUMNS
+from cdb.stores.layout import COLUMNS, JOURNAL_DATABASE, TOKENS
 from cdb.stores.query import Document, check_document
 from cdb.validity import from_microseconds
 
@@ -423,7 +423,8 @@ class Import:
                     "before it; nothing of it was taken"
                 )
             for made in event["versions"]:
-                _check_database(made["database"])
+                if (made["database"], made["collection"]) != (JOURNAL_DATABASE, TOKENS):
+                    _check_database(made["database"])
             last = Head(event["_id"], event["at"], event["digest"], event["open"])
             if last.seq == self._head.seq and last.digest != self._head.digest:
                 raise WrongState(self._parted(last.seq))
@@ -523,7 +524,7 @@ class Import:
         filed = {(e["database"], e["collection"]): None for event in events
                  for e in event["versions"] if "document" in e}  # fmt: skip
         for database, collection in filed:
-            if database == REGISTER:
+            if database in (REGISTER, JOURNAL_DATABASE):
                 self.journal.store.prepare(database, collection)
             else:
                 inventory.prepare(self.journal.store, [database], collection, "", dry_run=False)

@@ -8,7 +8,7 @@ import hashlib
 import logging
 import os
 import time as clock
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from numbers import Integral
@@ -109,9 +109,16 @@ class Database:
         """Use as a context: closed at its end."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Close the store."""
-        self.close()
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """Close the store; an interrupt gets a note on what is known of the writes."""
+        try:
+            self.close()
+        except KeyboardInterrupt as late:
+            error = late
+            raise
+        finally:
+            if isinstance(error, KeyboardInterrupt):
+                error.add_note(self.journal.outcome)
 
     def __repr__(self) -> str:
         """Return the class and the store."""
@@ -300,7 +307,7 @@ class Database:
         names.check_detector(detector)
         if names.is_short_name(detector):
             return detector
-        return enrolment.short_name(self.journal, detector, self._moment(as_of))
+        return enrolment.short_name(self.journal, detector, self.moment(as_of))
 
     # looking up --------------------------------------------------------------------------------
 
@@ -313,6 +320,7 @@ class Database:
         dbsuffix: str | None = None,
         run: int | str | None = None,
         time: Time | None = None,
+        version: str | None = None,
         rule: str = "range",
         as_of: AsOf | None = None,
         allow_pickle: bool = False,
@@ -333,6 +341,8 @@ class Database:
             Run number; without it the far future is meant, which only open ranges cover.
         time : datetime, int, float or str, optional
             Look only at what is valid from this time or earlier.
+        version : str, optional
+            Look only at versions with this label.
         rule : str, optional
             See `cdb.lookup`: range, latest, prior, closest, psana.
         as_of : int, datetime or str, optional
@@ -357,11 +367,11 @@ class Database:
         UnsafePayload
             If it is a pickle and `allow_pickle` is not given.
         """
-        version = self.version(
+        found = self.version(
             detector, ctype, experiment=experiment, dbsuffix=dbsuffix, run=run, time=time,
-            rule=rule, as_of=as_of,
+            version=version, rule=rule, as_of=as_of,
         )  # fmt: skip
-        return self.data(version, allow_pickle=allow_pickle), version.meta
+        return self.data(found, allow_pickle=allow_pickle), found.meta
 
     def version(
         self,
@@ -372,14 +382,15 @@ class Database:
         dbsuffix: str | None = None,
         run: int | str | None = None,
         time: Time | None = None,
+        version: str | None = None,
         rule: str = "range",
         as_of: AsOf | None = None,
     ) -> Version:
         """Return the version that holds, without its data; see `get`."""
         names.check_ctype(ctype)
-        question = _question(run, time, rule, experiment)
+        question = _question(run, time, rule, experiment, version)
         names.check_detector(detector)
-        moment = self._moment(as_of)
+        moment = self.moment(as_of)
         short = self._short_name(detector, moment)
         places = _places(short, experiment, dbsuffix, rule)
         found = search.winner(self.journal, moment, places, question, short, ctype)
@@ -411,6 +422,16 @@ class Database:
         if not types:
             return f"{sentence}; no constants at all are there, `cdb ls` shows what there is"
         return f"{sentence}; types there are: {', '.join(sorted(types))}"
+
+    def version_by_id(self, id: str) -> Version:  # noqa: A002
+        """Return a version as it stands now, also one that has left, without its data.
+
+        Raises
+        ------
+        NotFound
+            If the journal does not know the version.
+        """
+        return deployments.version_by_id(self.journal, id)
 
     def data(
         self, version: Version, *, allow_pickle: bool = False, progress: Progress | None = None
@@ -467,6 +488,7 @@ class Database:
         dbsuffix: str | None = None,
         run: int | str | None = None,
         time: Time | None = None,
+        version: str | None = None,
         rule: str = "range",
         as_of: AsOf | None = None,
     ) -> Explanation:
@@ -476,8 +498,8 @@ class Database:
         winner.
         """
         names.check_ctype(ctype)
-        question = _question(run, time, rule, experiment)
-        moment = self._moment(as_of)
+        question = _question(run, time, rule, experiment, version)
+        moment = self.moment(as_of)
         short = self._short_name(detector, moment)
         places = _places(short, experiment, dbsuffix, rule)
         return search.explain(self.journal, moment, places, question, short, ctype)
@@ -506,7 +528,7 @@ class Database:
         <Calibconst epix_000001 run 6: common_mode>
         """
         question = _question(run, time, rule, experiment)
-        moment = self._moment(as_of)
+        moment = self.moment(as_of)
         short = self._short_name(name, moment)
         places = _places(short, experiment, dbsuffix, rule)
         versions = self._versions(moment, places, question)
@@ -594,7 +616,7 @@ class Database:
         if limit < 0:
             raise BadQuestion(f"limit is {limit}; give 0 (for all) or more")
         question = _question(run, time, "range", experiment)
-        moment = self._moment(as_of)
+        moment = self.moment(as_of)
         short = None if detector is None else self._short_name(detector, moment)
         places = listing.shelves(self.journal, moment, short, experiment, dbsuffix)
         return listing.find(
@@ -622,7 +644,7 @@ class Database:
         Parameters are those of `find`.
         """
         names.check_ctype(ctype)
-        moment = self._moment(as_of)
+        moment = self.moment(as_of)
         short = self._short_name(detector, moment)
         database = names.databases_of(short, experiment, dbsuffix)[0]
         return listing.history(self.journal, moment, database, short, ctype)
@@ -640,7 +662,7 @@ class Database:
         detectors : list of dict
             With `detector`, `longname` and `ctypes`.
         """
-        return listing.detectors(self.journal, self._moment(as_of))
+        return listing.detectors(self.journal, self.moment(as_of))
 
     def experiments(self, *, as_of: AsOf | None = None) -> list[dict[str, Any]]:
         """Return the known experiments with their detectors.
@@ -655,7 +677,7 @@ class Database:
         experiments : list of dict
             With `experiment` and `detectors`.
         """
-        return listing.experiments(self.journal, self._moment(as_of))
+        return listing.experiments(self.journal, self.moment(as_of))
 
     # retiring and mending ----------------------------------------------------------------------
 
@@ -679,6 +701,22 @@ class Database:
             If it has left already.
         """
         return deployments.retire(self.journal, self._commit(dry_run), id, reason)
+
+    def retire_all(
+        self, ids: Sequence[str], *, reason: str, dry_run: bool = False
+    ) -> list[Version]:
+        """Take several versions out of look-ups in one event: all of them, or none.
+
+        Parameters and errors are those of `retire`.
+
+        Raises
+        ------
+        BadDocument
+            If they are too many for one event; some 15,000 are not.
+        """
+        if not ids:
+            return []
+        return deployments.retire_all(self.journal, self._commit(dry_run), ids, reason)
 
     def restore(self, id: str, *, reason: str, dry_run: bool = False) -> Version:  # noqa: A002
         """Bring a retired version back, in its old place among equals.
@@ -749,12 +787,25 @@ class Database:
 
     # moments -----------------------------------------------------------------------------------
 
-    def _moment(self, as_of: AsOf | None) -> Moment:
+    def moment(self, as_of: AsOf | None = None) -> Moment:
+        """Return the state that an event or a time stands for; its `seq` asks for it again.
+
+        Raises
+        ------
+        BadQuestion
+            If there is no such event yet.
+        """
         if as_of is None:
             return self.journal.moment()
         if isinstance(as_of, Integral) and not isinstance(as_of, bool):
             return self.journal.moment(int(as_of))
-        return self.journal.moment(at=microseconds(parse_time(as_of)))
+        moment = self.journal.moment(at=microseconds(parse_time(as_of)))
+        if moment.provisional:
+            logger.warning(
+                "the answer as of %s is provisional: later events may come before that time; "
+                "as of event %d it stays as it is", as_of, moment.seq,
+            )  # fmt: skip
+        return moment
 
     def _short_name(self, detector: str, moment: Moment) -> str:
         names.check_detector(detector)
@@ -768,13 +819,18 @@ def _places(short: str, experiment: str | None, dbsuffix: str | None, rule: str)
 
 
 def _question(
-    run: int | str | None, time: Time | None, rule: str, experiment: str | None
+    run: int | str | None,
+    time: Time | None,
+    rule: str,
+    experiment: str | None,
+    version: str | None = None,
 ) -> Question:
     return Question(
         None if run is None else parse_run(run),
         None if time is None else seconds(parse_time(time)),
         rule,
         experiment,
+        version,
     )
 
 
@@ -782,7 +838,8 @@ def _asked(question: Question) -> str:
     """Return the question in a few words, for messages."""
     run = "" if question.run is None else f" run {question.run}"
     time = "" if question.time is None else f" at {from_microseconds(question.time * 1_000_000)}"
-    return run + time
+    label = "" if question.version is None else f" with the label {shown(question.version)}"
+    return run + time + label
 
 
 def _warn_of_foreign(moment: Moment, versions: Any) -> None:

@@ -4,7 +4,7 @@ A deployment is one event, whichever databases it goes to: both copies are there
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -25,6 +25,9 @@ from cdb.journal import PURGE, SWEEP, Commit, Journal, Moment, Proposal, entry
 from cdb.stores.base import Progress, new_id
 
 Document = dict[str, Any]
+
+# As many ids a message names.
+NAMED = 3
 
 
 @dataclass
@@ -210,22 +213,51 @@ def fate_of(journal: Journal, version_id: str) -> Fate:
     NotFound
         If no event does.
     """
-    added: Document | None = None
-    left: Document | None = None
-    successor = None
-    for event in journal.events_naming(version_id):
-        made = next(e for e in event["versions"] if e["id"] == version_id)
-        if "document" in made:
-            added = event
-        elif "set" in made:
-            left = event
-        successor = made.get("copy") or successor
-    if added is None:
+    return fates_of(journal, [version_id])[version_id]
+
+
+def fates_of(journal: Journal, version_ids: Sequence[str]) -> dict[str, Fate]:
+    """Return what became of each of several versions.
+
+    Raises
+    ------
+    NotFound
+        Naming those that no event names.
+    """
+    entries: dict[str, list[tuple[Document, Document]]] = {id_: [] for id_ in version_ids}
+    for event in journal.events_naming(*entries):
+        for made in event["versions"]:
+            if made["id"] in entries:
+                entries[made["id"]].append((event, made))
+    unknown = [id_ for id_, told in entries.items() if not any("document" in e for _, e in told)]
+    if unknown:
         raise NotFound(
-            f"no version {version_id} is known to the journal; `cdb history` shows ids, and "
+            f"no version {_some(unknown)} is known to the journal; `cdb history` shows ids, and "
             "`cdb adopt` takes in documents of other programs"
         )
+    return {id_: _fate(id_, told) for id_, told in entries.items()}
+
+
+def _some(ids: Sequence[str]) -> str:
+    """Return the first few of many ids, and how many there are besides."""
+    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+    return ", ".join(ids[:NAMED]) + more
+
+
+def _fate(version_id: str, told: Sequence[tuple[Document, Document]]) -> Fate:
+    """Return a fate from the events that name a version, each with its entry."""
+    added = next(event for event, made in reversed(told) if "document" in made)
+    left = next((event for event, made in reversed(told) if "set" in made), None)
+    successor = next((made["copy"] for _, made in reversed(told) if made.get("copy")), None)
     return Fate(added, _copies(added["versions"], version_id), left, successor)
+
+
+def version_by_id(journal: Journal, version_id: str) -> Version:
+    """Return a version as it stands now, also one that has left."""
+    fate = fate_of(journal, version_id)
+    made = next(made for made in fate.copies if made["id"] == version_id)
+    out = {} if fate.left is None else {"out": fate.left["_id"]}
+    return version_of(made["document"] | out, made["database"], made["collection"])
 
 
 def _copies(entries: Sequence[Document], version_id: str) -> tuple[Document, ...]:
@@ -252,26 +284,50 @@ def _in_state(journal: Journal, fate: Fate, version_id: str, *, live: bool) -> F
 
 def retire(journal: Journal, commit: Commit, version_id: str, reason: str) -> Version:
     """Retire a version, all its copies in one event."""
+    return retire_all(journal, commit, [version_id], reason)[0]
+
+
+def retire_all(
+    journal: Journal, commit: Commit, version_ids: Sequence[str], reason: str
+) -> list[Version]:
+    """Retire versions with all their copies: all of them in one event, or none.
+
+    Returns
+    -------
+    versions : list of Version
+        Of each the experiment's copy, where there are two that have not left.
+    """
     _check_reason(reason)
+    firsts: list[Document] = []
 
     def propose(_: Moment) -> Proposal:
-        fate = fate_of(journal, version_id)
-        if fate.left is not None:
-            raise WrongState(f"{version_id} has left already: {_end_of(fate)}")
-        fate = _in_state(journal, fate, version_id, live=True)
+        fates = fates_of(journal, version_ids)
+        for version_id, fate in fates.items():
+            if fate.left is not None:
+                raise WrongState(f"{version_id} has left already: {_end_of(fate)}")
+        leaving = _live_copies(journal, fates.values())
+        firsts[:] = [next(e for e in fate.copies if e["id"] in leaving) for fate in fates.values()]
         return Proposal(
             "retire",
             reason,
-            lambda seq, _: [_leaving(made, seq) for made in fate.copies],
-            keys=frozenset(made["key"] for made in fate.copies),
-            ids=frozenset(made["id"] for made in fate.copies),
+            lambda seq, _: [_leaving(made, seq) for made in leaving.values()],
+            keys=frozenset(made["key"] for made in leaving.values()),
+            ids=frozenset(leaving),
         )
 
     event = commit(propose)
     assert event is not None  # `propose` always proposes
-    made = fate_of(journal, version_id).copies[0]
-    document = made["document"] | {"out": event["_id"]}
-    return version_of(document, made["database"], made["collection"])
+    return [
+        version_of(made["document"] | {"out": event["_id"]}, made["database"], made["collection"])
+        for made in firsts
+    ]
+
+
+def _live_copies(journal: Journal, fates: Iterable[Fate]) -> dict[str, Document]:
+    """Return the entries of all copies that have not left, by id; each once."""
+    copies = {made["id"]: made for fate in fates for made in fate.copies}
+    found = fates_of(journal, list(copies))
+    return {id_: made for id_, made in copies.items() if found[id_].left is None}
 
 
 def restore(journal: Journal, commit: Commit, version_id: str, reason: str) -> Version:

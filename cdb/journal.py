@@ -11,7 +11,7 @@ _id      seq: 1, 2, 3, ... without gaps
 at       time [us, Unix], strictly increasing
 nonce    random; tells a writer whether an event is its own
 actor    login and `host` of the writer
-action   add, retire, restore, amend, register, sweep, purge, adopt
+action   add, retire, restore, amend, register, sweep, purge, adopt, grant
 reason   free text
 previous digest of the event before
 digest   of this event: sha256 over its canonical JSON without `digest` and `pending`
@@ -38,7 +38,7 @@ from typing import Any, TypeVar
 
 from cdb import inventory
 from cdb.actor import actor
-from cdb.constant import RETIRED
+from cdb.constant import ADOPTED, RETIRED
 from cdb.errors import (
     BadDocument,
     BadQuestion,
@@ -224,6 +224,11 @@ class Journal:
         Called with the name of each step of a write; tests stop or kill the writer there.
     now : callable, optional
         The clock [Unix seconds].
+
+    Attributes
+    ----------
+    outcome : str
+        What is known of the writes made here, for one who interrupts them.
     """
 
     def __init__(
@@ -232,6 +237,7 @@ class Journal:
         self.store = store
         self.step = step
         self.now = now
+        self.outcome = "nothing was written"
         self._seen = 0
         self._last: Moment | None = None
         self._lock = threading.Lock()
@@ -442,9 +448,10 @@ class Journal:
         """Return one event."""
         return next(self.store.find(JOURNAL_DATABASE, JOURNAL, {"_id": seq}), None)
 
-    def events_naming(self, version_id: str) -> list[Document]:
-        """Return the events that name a version, oldest first."""
-        query = {"versions.id": version_id}
+    def events_naming(self, *version_ids: str) -> list[Document]:
+        """Return the events that name any of these versions, oldest first."""
+        several = len(version_ids) != 1
+        query = {"versions.id": {"$in": list(version_ids)} if several else version_ids[0]}
         return list(self.store.find(JOURNAL_DATABASE, JOURNAL, query, sort=[("_id", 1)]))
 
     # writing -----------------------------------------------------------------------------------
@@ -484,7 +491,7 @@ class Journal:
             self._complete_others(moment, proposal, done)
             began = time.monotonic()
             event = self._event(proposal, moment, nonce)
-            later = self._insert(event)
+            later = self._send(event)
             if not later:
                 self._saw(event["_id"])
                 self._last = self._after(event, done=self._finish(event))
@@ -560,6 +567,14 @@ class Journal:
                 f"most {CLOCK_SECONDS} s is allowed: set the clock (chrony, ntp), then write"
             )
         return int(now * 1e6)
+
+    def _send(self, event: Document) -> list[Document]:
+        """Insert an event, see `_insert`; say in `outcome` what is known of it meanwhile."""
+        before, name = self.outcome, f"event {event['_id']} ({event['action']})"
+        self.outcome = f"whether {name} was written is unknown: `cdb journal -n 1` tells"
+        later = self._insert(event)
+        self.outcome = before if later else f"{name} was written, and nothing after it"
+        return later
 
     def _insert(self, event: Document) -> list[Document]:
         """Insert an event, and on a transactional store all that it does.
@@ -680,7 +695,8 @@ class Journal:
             if event["action"] == "adopt":
                 for document in documents:
                     query = {"_id": document["_id"], "seq": {"$exists": False}}
-                    self.store.update(database, collection, query, set=_without_id(document))
+                    given = {name: document[name] for name in ADOPTED}
+                    self.store.update(database, collection, query, set=given)
             self.step("after documents")
         leaving = [e for e in entries if "set" in e]
         for group in _grouped(leaving, lambda e: canonical([*_place(e), e["set"]])).values():
@@ -861,7 +877,3 @@ def _grouped(
     for made in entries:
         groups.setdefault(key(made), []).append(made)
     return groups
-
-
-def _without_id(document: Mapping[str, Any]) -> Document:
-    return {name: value for name, value in document.items() if name != "_id"}

@@ -69,7 +69,7 @@ class Session:
             cwd=self.folder, env=self.environment, text=True, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
-        assert (done.returncode != 0) == ("error:" in printed), f"{command}\n{done.stdout}"
+        assert (done.returncode != 0) == ("error:" in printed.lower()), f"{command}\n{done.stdout}"
         return done.stdout.replace(str(self.folder), HOME)
 
     def _compare(self, command: str, printed: str) -> None:

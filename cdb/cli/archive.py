@@ -46,7 +46,7 @@ def export_command(path: Path, dry_run: bool, yes: bool, as_json: bool, url: str
         output.as_json({"file": str(path), **vars(made), "dry_run": dry_run})
         return
     done = "would be written" if dry_run else "written"
-    click.echo(f"{path} {done}")
+    output.tell(f"{path} {done}")
     output.fields(
         {
             "S": made.seq,
@@ -99,7 +99,7 @@ def _print_imported(made: "Imported", path: Path, dry_run: bool, as_json: bool) 
     if as_json:
         output.as_json(facts)
         return
-    click.echo(f"{path} is whole" + ("; it would add" if dry_run else "; added"))
+    output.tell(f"{path} is whole" + ("; it would add" if dry_run else "; added"))
     output.fields(
         {
             "events": f"{made.events}, up to S = {made.seq}",

@@ -767,11 +767,11 @@ def _flatten(query: Query, shape: list[object], values: list[Any]) -> None:
                     if operator != "$exists" and member is not None:
                         values.append(_to_column(member))
             shape.append(",")
-        elif name in _PARTS and kind(condition) in (1, 2):
-            shape.append(1)
-            values += [name, condition]
+        elif (members := _members(name, condition)) is not None:
+            shape.append(len(members))
+            values += [name, *members]
         else:
-            shape.append(0)
+            shape.append(None)
 
 
 _KEPT = {"_id", *COLUMNS}
@@ -800,12 +800,27 @@ def _where(query: Query, first: str | None = None) -> tuple[str, list[Any], bool
                 term, more = _term(hidden + _column(name), operator, value)
                 terms.append(term)
                 values += more
-        elif name in _PARTS and kind(condition) in (1, 2):
-            terms.append("number IN (SELECT number FROM parts WHERE name = ? AND value = ?)")
-            values += [name, condition]
+        elif (members := _members(name, condition)) is not None:
+            within = f"SELECT number FROM parts WHERE name = ? AND {_among('value', len(members))}"
+            terms.append(f"number IN ({within})")
+            values += [name, *members]
         else:
             exact = False
     return " AND ".join(terms) or "1", values, exact
+
+
+def _members(name: str, condition: Any) -> Sequence[Any] | None:
+    """Return what a field of documents in a list may be; None if table `parts` cannot say."""
+    if name not in _PARTS:
+        return None
+    several = isinstance(condition, Mapping) and condition.keys() == {"$in"}
+    members: Sequence[Any] = condition["$in"] if several else [condition]
+    return members if all(kind(member) in (1, 2) for member in members) else None
+
+
+def _among(column: str, number: int) -> str:
+    # A chain of OR as long as this may be is more than SQLite takes.
+    return f"{column} = ?" if number == 1 else f"{column} IN ({', '.join('?' * number)})"
 
 
 def _term(column: str, operator: str, value: Any) -> tuple[str, list[Any]]:
@@ -813,8 +828,9 @@ def _term(column: str, operator: str, value: Any) -> tuple[str, list[Any]]:
     if operator == "$exists":
         return f"{column} IS {'NOT ' if value else ''}NULL", []
     if operator == "$in":
-        terms = [_term(column, "=", member) for member in value]
-        return f"({' OR '.join(t for t, _ in terms) or '0'})", [v for _, vs in terms for v in vs]
+        given = [_to_column(member) for member in value if member is not None]
+        missing = f" OR {column} IS NULL" if None in value else ""
+        return f"({_among(column, len(given))}{missing})", given
     if operator in ("=", "$ne"):
         if value is None:
             return f"{column} IS {'NOT ' if operator == '$ne' else ''}NULL", []

@@ -21,6 +21,7 @@ class Index:
 JOURNAL_DATABASE = "cdbjournal"
 JOURNAL = "journal"
 INVENTORY = "inventory"
+TOKENS = "tokens"
 REGISTER_DATABASE = "cdb_detnames"
 
 JOURNAL_INDEXES = (

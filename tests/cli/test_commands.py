@@ -31,15 +31,15 @@ PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 
 WRITES = {
     "add", "retire", "restore", "amend", "fsck", "adopt", "deldoc", "delcol", "deldb",
-    "export", "import", "bundle make", "purge",
+    "token create", "token revoke", "export", "import", "bundle make", "purge",
 }  # fmt: skip
-READS = {*NAMES} - WRITES - {"completion", "bundle verify"}
-AS_OF = READS - {"info"}
+READS = {*NAMES} - WRITES - {"completion", "serve", "bundle verify"}
+AS_OF = READS - {"token list"}
 HIDES = {"purge", "retire", "amend", "fsck", "deldoc", "delcol", "deldb"}
 # psana 4.3.4, `cdb --help`.
 LETTERS = {
     "add": "-d -e -c -i -r -R -t -s -v -f -m -S",
-    "get": "-d -e -c -r -t -s -f -S",
+    "get": "-d -e -c -r -t -s -v -f -S",
     "ls": "-d -e -c -r -t -s -v -S",
     "print": "-d -e -S",
     "delcol": "-d -e -S -C",
@@ -145,3 +145,10 @@ def test_psanas_underscores_may_be_typed_as_dashes():
             "add", ["-d", "x", "-c", "y", "-f", "z", spelling, "7"], parent=CONTEXT
         )
         assert context.params["run_end"] == "7"
+
+
+def test_the_help_names_every_rule():
+    from cdb.lookup import RULES
+
+    shown = " ".join(CliRunner().invoke(cli, ["get", "--help"], prog_name="cdb").stdout.split())
+    assert [rule for rule in RULES if f" {rule} " not in shown.replace("(", " ")] == []

@@ -54,18 +54,31 @@ def untouched(folder: Path, db, peds) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["-f", "nofile"], "there is no file nofile"),
-        (["-f", "."], ". is a folder"),
-        (["-f", "mygeo"], "mygeo, line 2, column 1: 'IP' is not a number"),
-        (["-c", "geometry"], "mypeds, line 1: a row has 13 fields, this one 6"),
-        (["-i", "tiff"], "unknown file type 'tiff'"),
-        (["-r", "9", "-R", "5"], "ends before it begins"),
+        (["-r", "five"], "run 'five' is not an integer"),
         (["-R", "last"], "last run 'last' is neither"),
         (["-t", "yesterday"], "time 'yesterday' is not a date"),
         (["-t", "2021-10-01T00:00:00"], "has no zone"),
         (["-t", "2021-13-01T00:00:00Z"], "month must be in 1..12"),
         (["-t", "2021-10-01T00:00:00Z", "-s", "5"], "are different times"),
         (["-s", "0"], "time 0 is not"),
+    ],
+)
+def test_a_run_or_a_time_that_is_none_is_mistyped(cdb, arguments, sentence):
+    result = cdb(*ADD, *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert sentence in result.stderr
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["-f", "nofile"], "there is no file nofile"),
+        (["-f", "."], ". is a folder"),
+        (["-f", "mygeo"], "mygeo, line 2, column 1: 'IP' is not a number"),
+        (["-c", "geometry"], "mypeds, line 1: a row has 13 fields, this one 6"),
+        (["-i", "tiff"], "unknown file type 'tiff'"),
+        (["-r", "9", "-R", "5"], "ends before it begins"),
         (["-c", "ped/estals"], "constant type 'ped/estals' holds"),
         (["-c", ".."], "constant type '..' holds"),
         (["-c", "$gt"], "constant type '$gt' holds"),
@@ -306,7 +319,8 @@ def test_a_full_disk_keeps_get_from_writing(cdb, small_disk, peds):
 
 @pytest.mark.slow
 @pytest.mark.skipif(
-    not os.environ.get("CDB_TEST_HUGE"), reason="2 GiB arrays: only with CDB_TEST_HUGE=1"
+    not (os.environ.get("CI") or os.environ.get("CDB_TEST_HUGE")),
+    reason="takes 10 GB of disk for a minute: in CI, and with CDB_TEST_HUGE=1",
 )
 def test_two_gibibytes_go_in_and_out_in_little_memory(folder):
     array = np.lib.format.open_memmap("huge.npy", mode="w+", dtype="float32", shape=(2**29,))
