@@ -1,6 +1,7 @@
 """A store in one file and back: everything travels, between all kinds of stores."""
 
 import tarfile
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -273,3 +274,26 @@ def test_an_embedded_copy_opens_again(tmp_path, original, path):
         take(Database(store), path)
     with open_store(url) as store:
         assert Database(store).get(EPIX, "notes", experiment="xpp1", run=1)[0] == "first"
+
+
+@pytest.mark.parametrize("what", ["documents", "payloads"])
+def test_memory_does_not_grow_with_what_is_copied(tmp_path, what):
+    text, comment = ("x" * 300_000, "") if what == "payloads" else ("x", "y" * 50_000)
+    with (
+        open_store((tmp_path / "store").as_uri()) as store,
+        open_store((tmp_path / "copy").as_uri()) as empty,
+    ):
+        db, copy = Database(store), Database(empty)
+        for n in range(300):
+            db.add(f"{n} {text}", **DEPLOYED, run=n, comment=f"{n} {comment}")
+        tracemalloc.start()
+        try:
+            export(db, tmp_path / "store.tar")
+            take(copy, tmp_path / "store.tar")
+            assert store_digest(copy.journal) == store_digest(db.journal)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    size = (tmp_path / "store.tar").stat().st_size
+    assert peak < size / 1.5, f"{peak / 1e6:.0f} MB for {size / 1e6:.0f} MB"
+    assert peak < 20e6
