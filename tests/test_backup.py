@@ -14,7 +14,7 @@ from cdb.errors import BadFile, WrongState
 from cdb.rights import Rights
 from cdb.stores import Store, open_store
 from cdb.stores.memory import MemoryStore
-from tests.programs import EPIX, Died, OtherProgram, dying_at
+from tests.programs import EPIX, Died, OtherProgram, dying_at, live_at_random
 
 PEDS = np.arange(24, dtype="float32").reshape(4, 6)
 DEPLOYED = {"detector": EPIX, "experiment": "xpp1", "ctype": "notes"}
@@ -74,6 +74,17 @@ def test_every_store_takes_an_archive(store, original, path):
         found = copy.get(EPIX, "notes", experiment="xpp1", **asked)
         assert found == original.get(EPIX, "notes", experiment="xpp1", **asked)
     assert copy.detectors() == original.detectors()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_any_history_travels(quick_store, tmp_path, seed):
+    """Twice, so that the second archive adds to what the first one brought."""
+    db, copy = Database(MemoryStore()), Database(quick_store)
+    for n in (1, 2):
+        live_at_random(db, 100 * seed + n)
+        export(db, tmp_path / "store.tar")
+        take(copy, tmp_path / "store.tar")
+        assert store_digest(copy.journal) == store_digest(db.journal)
 
 
 def test_a_copy_shares_payloads_as_the_original_does(quick_store, path):
@@ -234,6 +245,21 @@ def test_an_interrupted_export_is_gone_on_with(original, tmp_path, monkeypatch):
         made = again.write()
     assert (made.seq, made.payloads) == (original.head - 1, 4)
     assert take(Database(MemoryStore()), path).events == made.seq
+
+
+def test_two_exports_do_not_write_one_file(original, tmp_path):
+    path = tmp_path / "store.tar"
+    refused = []
+
+    def write_too(step: str) -> None:
+        if not refused:
+            with pytest.raises(WrongState, match="another export is writing") as error:
+                export(original, path)
+            refused.append(error)
+
+    export(Database(original.store, step=write_too), path)
+    assert refused
+    assert take(Database(MemoryStore()), path).seq == original.head
 
 
 @pytest.mark.parametrize(

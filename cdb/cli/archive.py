@@ -39,6 +39,8 @@ def export_command(path: Path, dry_run: bool, yes: bool, as_json: bool, url: str
     with cdb.open(url) as db, Export(db.journal, path) as export:
         made = export.planned
         what = f"exporting {output.size(made.nbytes)}"
+        if export.begun:
+            output.say(f"going on with {export.part}, as of event {made.seq}")
         if not dry_run:
             with output.progress(what, made.nbytes) as advance:
                 made = export.write(progress=advance)
