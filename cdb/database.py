@@ -18,6 +18,7 @@ from typing import Any, Self
 from cdb import deployments, enrolment, inventory, listing, lookup, names, search
 from cdb.calibconst import Calibconst, Detector
 from cdb.constant import AMENDABLE, Version, new_document, version_of
+from cdb.copies import Copies
 from cdb.errors import BadQuestion, Corrupt, NotFound, Purged, shown
 from cdb.indexes import Indexes
 from cdb.journal import Journal, Moment, Step, no_step
@@ -95,6 +96,13 @@ class Database:
         Called between the steps of a write; for tests.
     now : callable, optional
         The clock [Unix seconds]; for tests.
+
+    Attributes
+    ----------
+    journal : Journal
+        Of the store.
+    copies : Copies
+        Its documents one by one, as psana's clients see them.
     """
 
     def __init__(
@@ -102,6 +110,7 @@ class Database:
     ) -> None:
         self.store = store
         self.journal = Journal(store, step=step, now=now)
+        self.copies = Copies(self.journal)
         self._indexes = Indexes(self.journal)
         self._verified: set[tuple[str, str]] = set()
 

@@ -430,7 +430,7 @@ def _renewed(
                 id=new_id(order),
                 seq=seq,
                 order=order,
-                id_data=old["id_data"],
+                id_data=old.get("id_data") or "",
                 experiment_copy=old.get("id_doc_exp") or None if alone else main,
                 first=old.get("first") or old["_id"],
                 replaces=old["_id"],
@@ -459,8 +459,9 @@ def _mention(made: Mapping[str, Any]) -> Document:
 
 def _leaving(made: Mapping[str, Any], seq: int) -> Document:
     """Return the entry under which a document leaves: psana's queries no longer find it."""
-    detector = made["document"]["detector"]
-    return _mention(made) | {"set": {"out": seq, "detector": RETIRED + detector}}
+    detector = made["document"].get("detector")
+    hidden = {} if detector is None else {"detector": RETIRED + detector}
+    return _mention(made) | {"set": {"out": seq, **hidden}}
 
 
 def _end_of(fate: Fate) -> str:

@@ -11,7 +11,7 @@ _id      seq: 1, 2, 3, ... without gaps
 at       time [us, Unix], strictly increasing
 nonce    random; tells a writer whether an event is its own
 actor    login and `host` of the writer
-action   add, retire, restore, amend, register, sweep, purge, adopt, grant
+action   add, retire, restore, amend, register, sweep, hide, purge, adopt, grant
 reason   free text
 previous digest of the event before
 digest   of this event: sha256 over its canonical JSON without `digest` and `pending`
@@ -408,6 +408,13 @@ class Journal:
         return self.store.distinct(
             database, collection, field, _visible(wanted, moment, again=both_forms)
         )
+
+    def count(self, moment: Moment, database: str, collection: str) -> int:
+        """Return the number of documents that are visible at a moment."""
+        place = (database, collection)
+        if moment.gone.get(place) or moment.added.get(place):
+            return sum(1 for _ in self.find(moment, *place, {}, both_forms=True))
+        return len(self.store.rows(*place, ("_id",), _visible({}, moment, again=True)))
 
     def steady(self, moment: Moment, places: Iterable[Place], read: Callable[[bool], T]) -> T:
         """Return what is read of places at a moment, whatever others write meanwhile.

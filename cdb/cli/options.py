@@ -100,7 +100,7 @@ def _time(
     return found
 
 
-def _state(
+def state(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> int | str | None:
     """Return the number of an event or the text of a time."""
@@ -223,13 +223,13 @@ rule = click.option(
 before = click.option(
     "--before",
     metavar="S",
-    callback=_state,
+    callback=state,
     help="Only versions that had left by event S, or a time.",
 )
 as_of = click.option(
     "--as-of",
     metavar="S",
-    callback=_state,
+    callback=state,
     help="Answer as the store stood: after event S, or at a time with its zone.",
 )
 url = click.option(

@@ -22,8 +22,9 @@ def open_store(url: str) -> Store:
     Parameters
     ----------
     url : str
-        ``mongodb://host:port/`` (or ``mongodb+srv://``), ``file:///folder``, ``bundle:///file``,
-        ``memory://``. Paths are absolute; ``%20`` stands for a blank, ``%23`` for ``#``, and so on.
+        ``mongodb://host:port/`` (or ``mongodb+srv://``), ``file:///folder``,
+        ``bundle:///file``, ``memory://``. Folder and file are absolute paths; ``%20`` stands for
+        a blank, ``%23`` for ``#``, and so on.
 
     Raises
     ------
@@ -44,11 +45,11 @@ def open_store(url: str) -> Store:
         case "file":
             from cdb.stores.embedded import EmbeddedStore
 
-            return EmbeddedStore(_folder(url, rest))
+            return EmbeddedStore(_path(url, rest))
         case "bundle":
             from cdb.stores.bundle import BundleStore
 
-            return BundleStore(_folder(url, rest))
+            return BundleStore(_path(url, rest))
         case "memory" if rest in ("", "//"):
             from cdb.stores.memory import MemoryStore
 
@@ -60,8 +61,8 @@ def open_store(url: str) -> Store:
     raise BadName(wrong)
 
 
-def _folder(url: str, rest: str) -> Path:
-    """Return the folder of an address; `rest` is what follows ``file:``."""
+def _path(url: str, rest: str) -> Path:
+    """Return the path in an address; `rest` is what follows ``file:`` or ``bundle:``."""
     host, path = rest, ""
     if rest.startswith("//"):
         host, slash, path = rest[2:].partition("/")

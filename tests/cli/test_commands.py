@@ -129,14 +129,14 @@ def test_the_table_names_every_command_once():
 
 
 def test_a_group_shows_its_commands():
-    shown = CliRunner().invoke(cli, ["bundle", "--help"], prog_name="cdb").stdout
-    assert [name in shown for name in ("make", "verify")] == [True] * 2
+    shown = CliRunner().invoke(cli, ["token", "--help"], prog_name="cdb").stdout
+    assert [name in shown for name in ("create", "list", "revoke")] == [True] * 3
 
 
 def test_a_mistyped_command_of_a_group_gets_a_hint():
-    result = CliRunner().invoke(cli, ["bundle", "mak"], prog_name="cdb")
+    result = CliRunner().invoke(cli, ["token", "creat"], prog_name="cdb")
     assert result.exit_code == 2
-    assert "did you mean 'make'?" in result.stderr
+    assert "did you mean 'create'?" in result.stderr
 
 
 def test_psanas_underscores_may_be_typed_as_dashes():
