@@ -793,7 +793,7 @@ def _decoded(cursor: sqlite3.Cursor, folder: Path) -> Iterator[Document]:
     try:
         while True:
             with _translated(folder):
-                bodies = cursor.fetchmany(1000)
+                bodies = cursor.fetchmany(32)
             if not bodies:
                 return
             for (body,) in bodies:
