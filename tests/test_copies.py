@@ -11,6 +11,7 @@ from cdb.copies import Copies
 from cdb.database import Database
 from cdb.errors import BadDocument, NotFound, WrongState
 from cdb.fsck import Check
+from cdb.purge import Choice, purge, purgeable
 from cdb.stores import Store, open_store
 from tests.programs import EPIX, Died, OtherProgram, dying_at, interrupted_at
 
@@ -280,6 +281,27 @@ def test_a_filed_constant_is_retired_restored_and_amended_by_its_id(quick_db):
     quick_db.amend(restored.id, comment="better")
     found = quick_db.copies.get(DB, EPIX, made["_id"])
     assert (found["comment"], found["order"]) == ("better", made["order"])
+
+
+def test_a_constant_without_data_is_retired_restored_and_amended_too(quick_db):
+    made = quick_db.copies.file(DB, EPIX, constant())
+    quick_db.retire(made["_id"], reason="test")
+    restored = quick_db.restore(made["_id"], reason="test")
+    quick_db.amend(restored.id, comment="better")
+    assert quick_db.copies.get(DB, EPIX, made["_id"])["comment"] == "better"
+    assert findings(quick_db) == []
+
+
+def test_data_that_were_purged_meanwhile_are_sent_again(quick_db):
+    made = file(quick_db)
+    quick_db.copies.delete(DB, EPIX, made["_id"])
+    other = Database(quick_db.store).journal
+    found, seen = purgeable(other, Choice())
+    slow = interrupted_at(
+        quick_db.store, "before event", lambda: purge(other, found, seen=seen, reason="test")
+    )
+    with pytest.raises(WrongState, match="send the data again"):
+        file(slow, id_data=made["id_data"])
 
 
 def test_a_filed_document_needs_an_upload(quick_db):
