@@ -25,7 +25,7 @@ from cdb.journal import Head, Journal, digest_of
 from cdb.ledger import Ledger, Payload, foreign, payload_of, places
 from cdb.names import PREFIX, REGISTER
 from cdb.stores.base import Blob, Progress
-from cdb.stores.layout import COLUMNS
+from cdb.stores.layout import COLUMNS, JOURNAL, JOURNAL_DATABASE, TOKENS
 from cdb.stores.query import Document, check_document
 from cdb.validity import from_microseconds
 
@@ -423,7 +423,8 @@ class Import:
                     "before it; nothing of it was taken"
                 )
             for made in event["versions"]:
-                _check_database(made["database"])
+                if (made["database"], made["collection"]) != TOKENS_PLACE:
+                    _check_database(made["database"])
             last = Head(event["_id"], event["at"], event["digest"], event["open"])
             if last.seq == self._head.seq and last.digest != self._head.digest:
                 raise WrongState(self._parted(last.seq))
@@ -525,6 +526,8 @@ class Import:
         for database, collection in filed:
             if database == REGISTER:
                 self.journal.store.prepare(database, collection)
+            elif database == JOURNAL_DATABASE:
+                self.journal.store.prepare(database, JOURNAL)
             else:
                 inventory.prepare(self.journal.store, [database], collection, "", dry_run=False)
 
@@ -549,6 +552,10 @@ class Import:
             self.journal.step("document copied")
             taken += 1
         return taken
+
+
+# What is granted travels with the events, beside the databases of constants.
+TOKENS_PLACE = (JOURNAL_DATABASE, TOKENS)
 
 
 def _check_database(name: str) -> None:
