@@ -559,7 +559,6 @@ class Import:
 
 
 # What is granted travels with the events, beside the databases of constants.
-TOKENS_PLACE = (JOURNAL_DATABASE, TOKENS)
 
 
 def _check_database(name: str) -> None:

@@ -419,7 +419,7 @@ def restore(journal: Journal, commit: Commit, version_id: str, reason: str) -> V
 
 def _check_not_purged(journal: Journal, fate: Fate) -> None:
     for made in fate.copies:
-        event = journal.purge_of(made["database"], str(made["document"]["id_data"]))
+        event = journal.purge_of(made["database"], str(made["document"].get("id_data")))
         if event is not None:
             raise WrongState(
                 f"the data of {made['id']} were {how_purged(event)}: nothing to restore; add "
@@ -521,7 +521,7 @@ def _renewed(
         return entries
 
     ids = frozenset(made["id"] for made in fate.copies)
-    blobs = frozenset((m["database"], str(m["document"]["id_data"])) for m in fate.copies)
+    blobs = frozenset((m["database"], str(m["document"].get("id_data"))) for m in fate.copies)
     return Proposal(action, reason, build, keys=frozenset(keys), ids=ids, blobs=blobs)
 
 
