@@ -9,6 +9,8 @@ import pytest
 
 from cdb.database import Database
 from cdb.stores import Store, open_store
+from cdb.stores.cache import Cache
+from cdb.stores.cached import CachedStore
 from cdb.stores.memory import MemoryStore
 from tests import mongo_server
 
@@ -71,7 +73,7 @@ def mocked_mongo() -> Store:
     return MongoStore("mongodb://mock/", client=lambda *_, **__: client)
 
 
-QUICK = ["memory", "pending", "embedded", "mock"]
+QUICK = ["memory", "pending", "embedded", "mock", "cached"]
 KINDS = [*QUICK, pytest.param("mongo", marks=pytest.mark.mongo)]
 
 
@@ -90,6 +92,9 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
         return MemoryStore(transactional=False)
     if request.param == "embedded":
         return open_store((tmp_path / "store").as_uri())
+    if request.param == "cached":
+        folder = (tmp_path / "store").as_uri()
+        return CachedStore(open_store(folder), Cache(tmp_path / "cache"))
     if request.param == "mock":
         return mocked_mongo()
     return open_store(request.getfixturevalue("mongo_url"))

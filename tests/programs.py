@@ -7,6 +7,7 @@ from typing import Any
 
 from cdb.database import Database
 from cdb.stores import Store
+from cdb.stores.cached import CachedStore
 from cdb.stores.embedded import EmbeddedStore
 from cdb.stores.memory import MemoryStore
 from cdb.stores.mongo import _to_id
@@ -44,7 +45,8 @@ class OtherProgram:
     """A program that writes, changes and deletes in a store with no event."""
 
     def __init__(self, store: Store) -> None:
-        self.store = store
+        # Another program knows nothing of our cache.
+        self.store = store.store if isinstance(store, CachedStore) else store
 
     def insert(
         self,

@@ -315,7 +315,12 @@ class MongoStore(Store):
         return str(blob_id)
 
     def read(
-        self, database: str, blob_id: str, progress: Progress | None = None
+        self,
+        database: str,
+        blob_id: str,
+        *,
+        sha256: str | None = None,
+        progress: Progress | None = None,
     ) -> bytes | memoryview:
         """See `Store.read`.
 
