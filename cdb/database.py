@@ -66,8 +66,9 @@ def open(url: str | None = None) -> "Database":  # noqa: A001 - users write cdb.
     Parameters
     ----------
     url : str, optional
-        ``mongodb://...``, ``file:///folder`` or ``memory://``; without it what ``CDB_URL`` says,
-        else a folder of the user's own.
+        ``mongodb://...``, ``file:///folder`` or ``memory://``; ``https://host/`` of a service,
+        or ``https://a/,https://b/`` of its mirrors; without it what ``CDB_URL`` says, else a
+        folder of the user's own.
 
     Returns
     -------
@@ -81,7 +82,12 @@ def open(url: str | None = None) -> "Database":  # noqa: A001 - users write cdb.
     ...     db.get("epix_000001", "notes", run=8)[0]
     'some text'
     """
-    return Database(open_store(locate(url)[0]))
+    address = locate(url)[0]
+    if address.startswith(("http://", "https://")):
+        from cdb.remote import open_service
+
+        return open_service(address)
+    return Database(open_store(address))
 
 
 class Database:
@@ -505,18 +511,31 @@ class Database:
         places = _places(short, experiment, dbsuffix, rule)
         versions = self._versions(moment, places, question)
         _warn_of_foreign(moment, versions.values())
+        searched = ", ".join(dict.fromkeys(place.database for place in places))
+        return self._handed_out(
+            short, name, experiment, dbsuffix, question, moment.seq, versions, searched
+        )
+
+    def _handed_out(
+        self,
+        short: str,
+        name: str,
+        experiment: str | None,
+        dbsuffix: str | None,
+        question: Question,
+        seq: int,
+        versions: Mapping[str, Version],
+        searched: str,
+    ) -> Detector:
+        """Return a detector of the versions that hold, which another process can make again."""
         recipe = None
         if self.store.shared:
-            asked = (question.run, question.time, question.rule, moment.seq)
+            asked = (question.run, question.time, question.rule, seq)
             recipe = _remade, (self.store.url, name, experiment, dbsuffix, *asked, "calibconst")
         calibconst = Calibconst(
-            f"{short}{_asked(question)}",
-            versions,
-            self.data,
-            searched=", ".join(dict.fromkeys(place.database for place in places)),
-            recipe=recipe,
+            f"{short}{_asked(question)}", versions, self.data, searched=searched, recipe=recipe
         )
-        return Detector(short, name, experiment, question.run, moment.seq, calibconst)
+        return Detector(short, name, experiment, question.run, seq, calibconst)
 
     def _versions(
         self, moment: Moment, places: list[Place], question: Question
