@@ -33,6 +33,12 @@ _TEXTS = {
 }  # fmt: skip
 _TABLES = {"extpars", "conditions", "source"}
 
+# What `adopt` gives a document of another program; its other fields are not written.
+ADOPTED = (
+    "experiment", "run", "time_sec", "sha256", "nbytes", "end", "schema", "order", "first", "seq",
+    "adopted",
+)  # fmt: skip
+
 # What `amend` may change besides the validity.
 AMENDABLE = ("version", "comment", "unit", "conditions", "valid_from", "valid_until", "source")
 

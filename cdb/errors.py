@@ -16,6 +16,9 @@
     ├── Corrupt             ValueError        bytes that do not agree with their digest
     ├── Duplicate           ValueError        an ``_id`` that is taken
     ├── TooLarge            ValueError        more bytes than the service takes
+    ├── TooOften            RuntimeError      more requests than the service takes
+    ├── TooSlow             TimeoutError      a request whose bytes do not come
+    ├── BadSettings         ValueError        a service that cannot run as it is told to
     ├── WrongState          RuntimeError      a version that cannot be retired, restored, amended
     ├── WrongClock          RuntimeError      this machine's clock and the store's disagree
     └── StoreUnavailable    ConnectionError   no answer from the store
@@ -106,6 +109,24 @@ class Duplicate(CalibError, ValueError):
 
 class TooLarge(CalibError, ValueError):
     """More than a service takes at once."""
+
+
+class TooOften(CalibError, RuntimeError):
+    """More requests than a service takes of one caller; `seconds` says when to come back."""
+
+    def __init__(self, message: str, seconds: int = 1) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class TooSlow(CalibError, TimeoutError):
+    """A request began, and the rest of it did not come."""
+
+    __str__ = Exception.__str__
+
+
+class BadSettings(CalibError, ValueError):
+    """A service that cannot run as it is told to."""
 
 
 class WrongState(CalibError, RuntimeError):

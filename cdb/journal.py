@@ -9,9 +9,9 @@ field    meaning
 ======== ===================================================================================
 _id      seq: 1, 2, 3, ... without gaps
 at       time [us, Unix], strictly increasing
-nonce    random; tells a writer whether an event is its own
+nonce    random, or the idempotency key of a request; tells a writer whether an event is its own
 actor    login and `host` of the writer
-action   add, retire, restore, amend, register, sweep, adopt
+action   add, retire, restore, amend, register, sweep, adopt, grant
 reason   free text
 previous digest of the event before
 digest   of this event: sha256 over its canonical JSON without `digest` and `pending`
@@ -38,7 +38,7 @@ from typing import Any, TypeVar
 
 from cdb import inventory
 from cdb.actor import actor
-from cdb.constant import RETIRED
+from cdb.constant import ADOPTED, RETIRED
 from cdb.errors import (
     BadDocument,
     BadQuestion,
@@ -275,7 +275,9 @@ class Journal:
         with self._lock:
             self._seen = max(self._seen, seq)
 
-    def moment(self, as_of: int | None = None, *, at: int | None = None) -> Moment:
+    def moment(
+        self, as_of: int | None = None, *, at: int | None = None, head: Head | None = None
+    ) -> Moment:
         """Return the state as of an event, as of a time, or now.
 
         Parameters
@@ -284,13 +286,15 @@ class Journal:
             Number of an event.
         at : int, optional
             Time [us, Unix]: the last event at or before it.
+        head : Head, optional
+            The head, if it was asked for just now.
 
         Raises
         ------
         BadQuestion
             If there is no such event yet.
         """
-        head = self.head()
+        head = head or self.head()
         seq, when, provisional = head.seq, head.at, False
         if as_of is not None:
             if not 0 <= as_of <= head.seq:
@@ -435,6 +439,10 @@ class Journal:
         """Return one event."""
         return next(self.store.find(JOURNAL_DATABASE, JOURNAL, {"_id": seq}), None)
 
+    def event_of(self, nonce: str) -> Document | None:
+        """Return the event that was committed under a nonce."""
+        return next(self.store.find(JOURNAL_DATABASE, JOURNAL, {"nonce": nonce}, limit=1), None)
+
     def events_naming(self, version_id: str) -> list[Document]:
         """Return the events that name a version, oldest first."""
         query = {"versions.id": version_id}
@@ -442,7 +450,9 @@ class Journal:
 
     # writing -----------------------------------------------------------------------------------
 
-    def commit(self, propose: Callable[[Moment], Proposal | None]) -> Document | None:
+    def commit(
+        self, propose: Callable[[Moment], Proposal | None], *, nonce: str | None = None
+    ) -> Document | None:
         """Commit what `propose` makes of the present state, exactly once.
 
         Parameters
@@ -450,6 +460,9 @@ class Journal:
         propose : callable
             From a moment to a `Proposal`, or None if there is nothing to do. It is called again
             if another writer's event touched what the proposal rests on.
+        nonce : str, optional
+            Of the caller's own: what was committed under it before, by whatever process, is
+            returned as it is.
 
         Returns
         -------
@@ -466,18 +479,27 @@ class Journal:
         # What this process last saw is good enough to propose on: had others written since, the
         # event's number is taken. Only "nothing to do" has to be said of the present.
         moment = self._last or self.moment()
+        # Asked after the moment: an event of this nonce that comes later takes a number above it.
+        if nonce is not None and (before := self.event_of(nonce)):
+            return before
         proposal = propose(moment)
         if proposal is None and self._last is not None:
             moment = self.moment()
+            if nonce is not None and (before := self.event_of(nonce)):
+                return before
             proposal = propose(moment)
-        nonce = secrets.token_hex(8)
+        own = secrets.token_hex(8) if nonce is None else nonce
         losses = 0
         done: set[int] = set()
         while proposal is not None:
             self._complete_others(moment, proposal, done)
             began = time.monotonic()
-            event = self._event(proposal, moment, nonce)
+            event = self._event(proposal, moment, own)
             later = self._insert(event)
+            # Others may have the same nonce, if it is the caller's.
+            same = None if nonce is None else self._same(event, later)
+            if same is not None:
+                return same
             if not later:
                 self._saw(event["_id"])
                 self._last = self._after(event, done=self._finish(event))
@@ -490,6 +512,13 @@ class Journal:
             losses += 1
             time.sleep(random.random() * min(losses, 4) * (time.monotonic() - began))
         return None
+
+    def _same(self, event: Document, later: Sequence[Document]) -> Document | None:
+        """Return an event that another writer committed under this event's nonce."""
+        if not later:
+            stored = self.event(event["_id"])
+            return stored if stored and stored["digest"] != event["digest"] else None
+        return next((other for other in later if other["nonce"] == event["nonce"]), None)
 
     def rehearse(self, propose: Callable[[Moment], Proposal | None]) -> Document | None:
         """Return the event that `commit` would write now, without writing it."""
@@ -673,7 +702,8 @@ class Journal:
             if event["action"] == "adopt":
                 for document in documents:
                     query = {"_id": document["_id"], "seq": {"$exists": False}}
-                    self.store.update(database, collection, query, set=_without_id(document))
+                    given = {name: document[name] for name in ADOPTED}
+                    self.store.update(database, collection, query, set=given)
             self.step("after documents")
         leaving = [e for e in entries if "set" in e]
         for group in _grouped(leaving, lambda e: canonical([*_place(e), e["set"]])).values():
@@ -776,7 +806,3 @@ def _grouped(
     for made in entries:
         groups.setdefault(key(made), []).append(made)
     return groups
-
-
-def _without_id(document: Mapping[str, Any]) -> Document:
-    return {name: value for name, value in document.items() if name != "_id"}

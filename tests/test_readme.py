@@ -1,4 +1,4 @@
-"""The README and the page of the command line say what is true: their blocks are run."""
+"""The README and the pages of Python and the command line say what is true: blocks are run."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from tests.blocks import ID, Session, blocks_of, commands_in, masked
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "docs" / "cli.md"]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "cli.md", ROOT / "docs" / "python.md"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

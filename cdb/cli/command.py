@@ -1,7 +1,7 @@
 """A command of the command line: its help ends with examples; it fails with one line."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -33,6 +33,33 @@ class Command(click.Command):
         with formatter.section("Examples"):
             for line in self.examples.splitlines():
                 formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+
+
+class Group(click.Group):
+    """Commands that share a noun: their help is a table, each has examples of its own."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; a name that is nearly right is suggested."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            hint = nearest(args[0], self.list_commands(ctx))
+            raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx) from None
+
+
+def group(name: str) -> Callable[[Callable[..., Any]], Group]:
+    """Return a decorator that makes a group of commands; `add_command` fills it."""
+    return click.group(name, cls=Group)
+
+
+def nearest(mistyped: str, known: Sequence[str]) -> str:
+    """Return a hint at the name that was meant, or at all there are."""
+    import difflib
+
+    near = difflib.get_close_matches(mistyped, known, 1)
+    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
 
 
 def command(name: str, examples: str) -> Callable[[Callable[..., Any]], Command]:

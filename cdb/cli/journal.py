@@ -104,8 +104,9 @@ def _constant(made: Event) -> tuple[str, list[str]]:
     from cdb.names import PREFIX, names_a_detector
 
     parts = made["key"].split("/")
-    if len(parts) != 4:  # of the register
-        return str(made.get("document", {}).get("short", made["key"])), []
+    if len(parts) != 4:  # of the register, or a token
+        document = made.get("document", {})
+        return str(document.get("short") or document.get("subject") or made["key"]), []
     database, detector, ctype, runs = parts
     name = database.removeprefix(PREFIX)
     return f"{detector} {ctype} {runs}", [] if names_a_detector(name) else [name]

@@ -9,7 +9,7 @@ import click
 
 from cdb import __version__
 from cdb.cli import output
-from cdb.cli.command import Command, Failure
+from cdb.cli.command import Command, Failure, Group, nearest
 from cdb.errors import CalibError
 
 # Each command with its module in this folder, of which only the one that is called is loaded.
@@ -33,6 +33,10 @@ COMMANDS = {
         "fsck": ("journal", "Find what is wrong in the store, and mend it."),
         "adopt": ("journal", "Take in documents that another program wrote."),
         "completion": ("completion", "Print the script that makes a shell complete."),
+    },
+    "Service": {
+        "serve": ("serve", "Put the store on the network."),
+        "token": ("tokens", "Say who may do what: create, list and revoke tokens."),
     },
     "As in psana": {
         "print": ("psana", "List databases, constants, or print one document."),
@@ -60,7 +64,7 @@ class Commands(click.Group):
             return None
         module, summary = _ENTRIES[cmd_name]
         loaded = importlib.import_module(f"cdb.cli.{module}")
-        command: Command = getattr(loaded, f"{cmd_name}_command")
+        command: Command | Group = getattr(loaded, f"{cmd_name}_command")
         command.short_help = summary
         return command
 
@@ -77,10 +81,7 @@ class Commands(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError:
-            import difflib
-
-            near = difflib.get_close_matches(args[0], _ENTRIES, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(_ENTRIES)}"
+            hint = nearest(args[0], list(_ENTRIES))
             raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:

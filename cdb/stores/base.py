@@ -351,6 +351,11 @@ class Store(ABC):
     def blobs(self, database: str) -> Iterator[Blob]:
         """Yield the records of all bytes stored in a database."""
 
+    def uploads(self, database: str, sha256: str) -> list[Blob]:
+        """Return the records of stored bytes that have a digest, the last upload first."""
+        found = [blob for blob in self.blobs(database) if blob.sha256 == sha256]
+        return sorted(found, key=lambda blob: blob.at, reverse=True)
+
     @abstractmethod
     def remove(self, database: str, blob_ids: Sequence[str]) -> None:
         """Remove bytes and their records. Only what a ``sweep`` event names may be removed."""

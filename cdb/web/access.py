@@ -1,15 +1,45 @@
-"""Who asks, and what they may do: rights on patterns of database names."""
+"""Who asks, and what they may do: rights on patterns of database names.
 
+=============================== ==================================================================
+who says it                     how
+=============================== ==================================================================
+``Authorization: Bearer cdb_.`` an opaque token, granted in the store (`cdb.tokens`)
+``Authorization: Bearer eyJ.``  a JSON web token, verified with the configured key
+the trusted user header         a front proxy that authenticated the user; the realm of Kerberos
+                                (``mona@SLAC.STANFORD.EDU``) is cut off
+``Authorization: Negotiate .``  nobody: psana sends it with every request, and it is for a proxy
+=============================== ==================================================================
+
+A JSON web token says with its claim ``cdb: {read: [...], write: [...], admin: false}`` what its
+subject may do; to that comes what the configured table of rights says of the subject, and of
+``*``, who is everybody with a name. A token that is not valid makes nobody in particular of its
+bearer, who may still read what is open to all.
+"""
+
+import hashlib
+import ipaddress
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Self
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cdb.errors import NotAllowed, NotAuthenticated
+from cdb import names, tokens
+from cdb.errors import BadName, CalibError, NotAllowed, NotAuthenticated
+from cdb.rights import ANYTHING, Rights
+from cdb.tokens import Grants
+from cdb.web import answers, jwt_keys
+from cdb.web.jwt_keys import Claims
+from cdb.web.service import Service
 from cdb.web.settings import Settings
 
-ANYTHING = ("*",)
+SAFE = ("GET", "HEAD", "OPTIONS")
+# As many verified tokens are remembered by a worker.
+KEPT = 4096
 
 
 @dataclass(frozen=True)
@@ -24,20 +54,33 @@ class Caller:
         Patterns of database names (``cdb_rixx*``).
     admin : bool
         May do everything, everywhere.
+    problem : str
+        Why the token that came with the request does not count; empty if it does.
     """
 
     name: str = ""
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
     admin: bool = False
+    problem: str = ""
+
+    @classmethod
+    def of(cls, name: str, rights: Rights) -> Self:
+        """Return a caller with rights."""
+        return cls(name, rights.read, rights.write, rights.admin)
+
+    @property
+    def rights(self) -> Rights:
+        """What the caller may do."""
+        return Rights(self.read, self.write, self.admin)
 
     def may_read(self, database: str) -> bool:
         """Return whether this database's constants may be read; who may write may read."""
-        return self.admin or _fits(database, (*self.read, *self.write))
+        return self.rights.may_read(database)
 
     def may_write(self, database: str) -> bool:
         """Return whether this database's constants may be written."""
-        return self.admin or _fits(database, self.write)
+        return self.rights.may_write(database)
 
     def require_read(self, *databases: str) -> None:
         """Refuse who may not read.
@@ -51,27 +94,80 @@ class Caller:
         """
         for database in databases:
             if not self.may_read(database):
-                raise self._refusal("read", database)
+                raise self.refusal("read", database)
 
     def require_write(self, *databases: str) -> None:
         """Refuse who may not write; see `require_read`."""
         for database in databases:
             if not self.may_write(database):
-                raise self._refusal("write", database)
+                raise self.refusal("write", database)
+
+    def require_deploy(self, *databases: str) -> None:
+        """Refuse who may not deploy to these databases in one event; see `refused_deployment`."""
+        refusal = refused_deployment(self, databases)
+        if refusal is not None:
+            raise refusal
+
+    def require_register(self) -> None:
+        """Refuse who may not register a detector: whoever may write anything may."""
+        if not self.admin and not self.write:
+            raise self.refusal("write", names.REGISTER)
 
     def require_admin(self) -> None:
         """Refuse who is no administrator; see `require_read`."""
         if not self.admin:
-            raise self._refusal("administrate", "this service")
+            raise self.refusal("administrate", "this service")
 
-    def _refusal(self, verb: str, what: str) -> NotAuthenticated | NotAllowed:
+    def refusal(self, verb: str, what: str) -> NotAuthenticated | NotAllowed:
+        """Return the error that says that one may not."""
+        if self.problem:
+            return NotAuthenticated(f"{self.problem}; it is needed to {verb} {what}")
         if not self.name:
             return NotAuthenticated(f"a token is needed to {verb} {what}")
         return NotAllowed(f"{self.name} may not {verb} {what}; an administrator can grant it")
 
 
-def _fits(database: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(database, pattern) for pattern in patterns)
+def refused_deployment(
+    caller: Caller, databases: Sequence[str]
+) -> NotAuthenticated | NotAllowed | None:
+    """Return why a deployment is refused, None if it is admitted.
+
+    An experiment's writer may write the detector's database too, but only together with the
+    experiment's, in one event; a private database wants a right of its own. To retire, restore or
+    amend is judged alike, by the databases of the copies that the event touches.
+
+    Parameters
+    ----------
+    caller : Caller
+        Who deploys.
+    databases : sequence of str
+        All that the event writes to, as `cdb.names.databases_of` gives them.
+
+    Examples
+    --------
+    >>> writer = Caller("mona", write=("cdb_rixx*",))
+    >>> refused_deployment(writer, ["cdb_rixx45619", "cdb_epix10ka_000001"])
+    >>> refused_deployment(writer, ["cdb_epix10ka_000001"])
+    NotAllowed('mona may not write cdb_epix10ka_000001; an administrator can grant it')
+    """
+    if not databases:
+        return caller.refusal("write", "no database")
+    is_experiments = any(_is_experiments(d) and caller.may_write(d) for d in databases)
+    for database in databases:
+        goes_along = is_experiments and _is_detectors(database)
+        if not caller.may_write(database) and not goes_along:
+            return caller.refusal("write", database)
+    return None
+
+
+def _is_detectors(database: str) -> bool:
+    """Return whether a database is a detector's own, not a private one."""
+    return names.is_short_name(database.removeprefix(names.PREFIX))
+
+
+def _is_experiments(database: str) -> bool:
+    name = database.removeprefix(names.PREFIX)
+    return name != database and database != names.REGISTER and not names.names_a_detector(name)
 
 
 def caller_of(request: Request) -> Caller:
@@ -80,15 +176,176 @@ def caller_of(request: Request) -> Caller:
     return caller
 
 
+# Finding it out -----------------------------------------------------------------------------------
+
+
+class Proxies:
+    """The addresses of front proxies that are believed.
+
+    Parameters
+    ----------
+    addresses : sequence of str
+        Addresses or networks.
+    """
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self._networks = [ipaddress.ip_network(address) for address in addresses]
+        self.hold = lru_cache(1024)(self._hold)
+
+    def _hold(self, address: str) -> bool:
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        if isinstance(parsed, ipaddress.IPv6Address):
+            parsed = parsed.ipv4_mapped or parsed
+        return any(parsed in network for network in self._networks)
+
+    def client_of(self, peer: str, forwarded: str) -> str:
+        """Return the address of whoever asks, behind as many believed proxies as there are.
+
+        Parameters
+        ----------
+        peer : str
+            Who is connected.
+        forwarded : str
+            ``X-Forwarded-For``: each proxy has added whom it saw.
+
+        Examples
+        --------
+        >>> proxies = Proxies(["10.0.0.0/8"])
+        >>> proxies.client_of("10.0.0.1", "1.2.3.4, 134.79.1.2, 10.0.0.7")
+        '134.79.1.2'
+        >>> proxies.client_of("134.79.1.2", "1.2.3.4")
+        '134.79.1.2'
+        """
+        seen = [part.strip() for part in forwarded.split(",") if part.strip()] + [peer]
+        while len(seen) > 1 and self.hold(seen[-1]):
+            seen.pop()
+        return seen[-1]
+
+
 class AccessMiddleware:
-    """Finds out who asks, before anything else is done with a request."""
+    """Finds out who asks, before anything else is done with a request.
+
+    The scope gets a `caller`, the `address` of its machine, and `credential`: what requests are
+    counted by, the digest of a token or an address.
+    """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
         self.settings = settings
+        self.anonymous = Caller(read=ANYTHING if settings.anonymous_read else ())
+        self._proxies = Proxies(settings.trusted_proxies)
+        self._header = settings.trusted_user_header.lower().encode()
+        self._keys = jwt_keys.of(settings)
+        self._claims: OrderedDict[bytes, Claims] = OrderedDict()
+        self._grants: Grants | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, with its caller."""
         if scope["type"] == "http":
-            scope["caller"] = Caller(read=ANYTHING) if self.settings.anonymous_read else Caller()
+            peer = scope["client"][0] if scope.get("client") else ""
+            forwarded = _headers(scope, b"x-forwarded-for") if self.settings.trusted_proxies else []
+            scope["address"] = self._proxies.client_of(peer, b",".join(forwarded).decode("latin-1"))
+            scope["credential"] = scope["address"].encode()
+            try:
+                scope["caller"] = await self._caller(scope, peer)
+            except CalibError as error:
+                # Who it is stands in the store, and the store does not say.
+                scope["caller"] = self.anonymous
+                await answers.failure(error)(scope, receive, send)
+                return
         await self.app(scope, receive, send)
+
+    async def _caller(self, scope: Scope, peer: str) -> Caller:
+        try:
+            token = _bearer(scope)
+            if token:
+                digest = hashlib.sha256(token.encode()).digest()
+                name, rights = await self._verified(scope, token, digest)
+                # Only what is valid counts by itself: else a new name a request evades the limit.
+                scope["credential"] = digest
+            else:
+                name, rights = self._proxied(scope, peer), Rights()
+        except NotAuthenticated as error:
+            return Caller(read=self.anonymous.read, problem=str(error))
+        if not name:
+            return self.anonymous
+        table = self.settings.rights
+        rights = rights | table.get(name, Rights()) | table.get("*", Rights())
+        return Caller.of(name, rights | self.anonymous.rights)
+
+    async def _verified(self, scope: Scope, token: str, digest: bytes) -> tuple[str, Rights]:
+        if tokens.looks_like_one(token):
+            service: Service = scope["app"].state.service
+            if self._grants is None:
+                self._grants = Grants(service.db.journal)
+            grant = await service.read(self._grants.of, token)
+            if grant is None:
+                raise NotAuthenticated("the token is unknown here, expired or revoked; get another")
+            return grant.subject, grant.rights
+        claims = self._claims.get(digest)
+        if claims is None or claims.until <= time.time():
+            if self._keys is None:
+                raise NotAuthenticated(
+                    "this service takes tokens of `cdb token create`, and this is none; get one"
+                )
+            claims = self._claims[digest] = self._keys.verify(token)
+            if len(self._claims) > KEPT:
+                self._claims.popitem(last=False)
+        return claims.subject, claims.rights
+
+    def _proxied(self, scope: Scope, peer: str) -> str:
+        """Return the user whom a believed proxy names; empty if there is none."""
+        if not self._header or not self._proxies.hold(peer):
+            return ""
+        users = _headers(scope, self._header)
+        if len(users) > 1:
+            raise NotAuthenticated("the proxy names two users, so it is none")
+        name = users[0].decode("latin-1").partition("@")[0].strip() if users else ""
+        try:
+            return tokens.check_subject(name) if name else ""
+        except BadName as error:
+            raise NotAuthenticated(str(error)) from None
+
+
+class WriteGate:
+    """Lets nobody write who has no name, and nobody at all where one only reads.
+
+    What each may write is for the handlers to say; this stands before them, so that none can
+    forget it.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        self.read_only = settings.read_only
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what reads, and what a caller with a name writes."""
+        if scope["type"] == "http" and scope["method"] not in SAFE:
+            caller: Caller = scope["caller"]
+            refusal: CalibError | None = None
+            if self.read_only:
+                refusal = NotAllowed("this service is for reading only; write through another")
+            elif not caller.name:
+                refusal = caller.refusal("write", "here")
+            if refusal is not None:
+                await answers.failure(refusal)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
+def _bearer(scope: Scope) -> str:
+    """Return the token of a request, empty if there is none."""
+    given = _headers(scope, b"authorization")
+    if len(given) > 1:
+        raise NotAuthenticated("two Authorization headers came, so none counts")
+    scheme, _, token = given[0].partition(b" ") if given else (b"", b"", b"")
+    if scheme.lower() != b"bearer":
+        return ""
+    return token.strip().decode("latin-1")
+
+
+def _headers(scope: Scope, name: bytes) -> list[bytes]:
+    return [value for key, value in scope["headers"] if key == name]

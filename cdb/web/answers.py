@@ -15,7 +15,9 @@ STATUS: tuple[tuple[type[CalibError], int], ...] = (
     (errors.NotFound, 404),
     (errors.WrongState, 409),
     (errors.Duplicate, 409),
+    (errors.TooSlow, 408),
     (errors.TooLarge, 413),
+    (errors.TooOften, 429),
     (errors.BadDocument, 422),
     (errors.BadPayload, 422),
     (errors.Corrupt, 500),
@@ -41,6 +43,8 @@ def failure(error: CalibError) -> Response:
     """Return the answer that an error becomes: what was wrong, and what to do."""
     status = status_of(error)
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    if isinstance(error, errors.TooOften):
+        headers = {"Retry-After": str(error.seconds)}
     return as_json(
         {"error": {"code": type(error).__name__, "message": str(error)}},
         status=status,

@@ -12,13 +12,21 @@ from cdb.database import Database
 from cdb.errors import CalibError
 from cdb.stores import open_store
 from cdb.web import answers, psana, v1
-from cdb.web.access import AccessMiddleware
+from cdb.web.access import AccessMiddleware, WriteGate
+from cdb.web.headers import HeadersMiddleware, cross_origin
+from cdb.web.limits import BodyMiddleware, RateLimit, RateMiddleware
+from cdb.web.logs import LogsMiddleware
 from cdb.web.service import Service
 from cdb.web.settings import Settings
+from cdb.web.stopping import FeedMiddleware, Stopping
 
 
 def make_app(
-    settings: Settings, *, make_database: Callable[[], Database] | None = None
+    settings: Settings,
+    *,
+    make_database: Callable[[], Database] | None = None,
+    rate_limit: RateLimit | None = None,
+    stopping: Stopping | None = None,
 ) -> Starlette:
     """Return the application.
 
@@ -29,7 +37,13 @@ def make_app(
     make_database : callable, optional
         What opens the database; from ``settings.url`` without it. Called once a worker, when it
         starts.
+    rate_limit : RateLimit, optional
+        How often each may ask, counted with other workers; counted alone without it.
+    stopping : Stopping, optional
+        Says that the worker is about to stop.
     """
+    if rate_limit is None and settings.rate_limit:
+        rate_limit = RateLimit(settings.rate_limit, settings.rate_burst)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -44,7 +58,17 @@ def make_app(
     return Starlette(
         routes=[*psana.routes(), *v1.routes()],
         exception_handlers={CalibError: _failed},  # type: ignore[dict-item]
-        middleware=[Middleware(AccessMiddleware, settings)],
+        # A request passes from the first to the last.
+        middleware=[
+            Middleware(LogsMiddleware, settings),
+            Middleware(HeadersMiddleware, settings),
+            Middleware(cross_origin, settings),
+            Middleware(BodyMiddleware, settings),
+            Middleware(AccessMiddleware, settings),
+            Middleware(RateMiddleware, rate_limit),
+            Middleware(WriteGate, settings),
+            Middleware(FeedMiddleware, stopping or Stopping()),
+        ],
         lifespan=lifespan,
     )
 

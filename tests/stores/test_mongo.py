@@ -1,5 +1,6 @@
 """What only the Mongo store has: GridFS, as other programs write and read it."""
 
+import datetime
 import hashlib
 
 import gridfs
@@ -7,8 +8,12 @@ import pymongo
 import pytest
 from bson import ObjectId
 
+from cdb.adoption import adopt, strangers
+from cdb.database import Database
 from cdb.errors import NotFound
+from cdb.fsck import Check
 from cdb.stores import open_store
+from tests.programs import OtherProgram
 
 DB = "cdb_epix_000001"
 DATA = bytes(range(256)) * 3000  # three chunks
@@ -57,3 +62,16 @@ def test_a_chunk_of_another_length_is_noticed(store):
     store.client[DB]["fs.chunks"].update_one(query, {"$set": {"data": b"short"}})
     with pytest.raises(NotFound, match="not whole"):
         store.read(DB, blob_id)
+
+
+def test_adopting_leaves_the_types_of_other_fields_alone(store):
+    made = datetime.datetime(2021, 10, 1, tzinfo=datetime.UTC)
+    db = Database(store)
+    id_ = OtherProgram(store).insert(run="7")
+    theirs = store.client["cdb_xpp1"]["epix_000001"]
+    theirs.update_one({}, {"$set": {"made": made, "ref": ObjectId(id_)}})
+    adopt(db.journal, list(strangers(db.journal)))
+    document = theirs.find_one()
+    assert (document["made"], document["ref"]) == (made, ObjectId(id_))
+    assert (document["run"], document["adopted"]) == (7, 1)
+    assert list(Check(db.journal).run()) == []
