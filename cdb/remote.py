@@ -7,7 +7,7 @@ import secrets
 import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from cdb import names
@@ -16,12 +16,16 @@ from cdb.calibconst import Detector
 from cdb.constant import Version
 from cdb.database import Database
 from cdb.errors import NotFound
+from cdb.journal import Moment
 from cdb.lookup import Question
 from cdb.search import Candidate, Explanation
 from cdb.stores.cache import Cache, default_cache
 from cdb.stores.cached import CachedStore
 from cdb.stores.rest import RestStore
 from cdb.validity import parse_run, parse_time, seconds
+
+if TYPE_CHECKING:
+    from cdb.payload import Encoded
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -96,40 +100,48 @@ class RemoteDatabase(Database):
 
     # adding ------------------------------------------------------------------------------------
 
-    @like(Database.add)
-    def add(self, given: Given) -> Version:
-        """See `Database.add`."""
-        from cdb import payload
-
-        encoded = payload.encode(given.pop("data", None))
+    @like(Database.deploy)
+    def deploy(self, given: Given) -> Version:
+        """See `Database.deploy`; a large payload is sent before its document."""
+        encoded: Encoded = given.pop("encoded")
         progress = given.pop("progress", None)
-        writer = actor()
-        content = _plain(given) | {"host": writer.host, "cwd": writer.folder}
-        if isinstance(given.get("extpars", {}), Mapping):
-            content["extpars"] = {"command": " ".join(sys.argv), **given.get("extpars", {})}
-        nbytes = memoryview(encoded.data).nbytes
-        sha256 = payload.digest(encoded.data)
-        sent: Given = {
-            "fields": encoded.fields,
-            "sha256": sha256,
-            "nbytes": nbytes,
-        }
-        if nbytes <= INLINE:
-            sent["base64"] = base64.b64encode(encoded.data).decode()
-            if progress and not given["dry_run"]:
-                progress(nbytes)
-        else:
-            rehearsed = self._post_constant({**content, "payload": sent, "dry_run": True})
-            if given["dry_run"] or not rehearsed.new:
-                return rehearsed
-            for database in names.databases_of(
-                rehearsed.detector, given.get("experiment"), given.get("dbsuffix")
-            ):
-                self.service.send(database, encoded.data, sha256=sha256, progress=progress)
-        return self._post_constant({**content, "payload": sent})
+        content = {**self._document(given), "payload": _payload(encoded)}
+        key = given.get("key") or _new_key()
+        if encoded.data is None or encoded.nbytes <= INLINE:
+            made = self._post_constant(content, key)
+            if progress and made.new and not given["dry_run"]:
+                progress(encoded.nbytes)
+            return made
+        rehearsed = self._post_constant({**content, "dry_run": True}, _new_key())
+        if given["dry_run"] or not rehearsed.new:
+            return rehearsed
+        # The service files it in the other database too; whether one may, it knows then.
+        self.upload(rehearsed.database, encoded.data, sha256=encoded.sha256, progress=progress)
+        return self._post_constant(content, key)
 
-    def _post_constant(self, content: Given) -> Version:
-        answer = self._post("/v1/constants", content)
+    def _document(self, given: Given) -> Given:
+        """Return what is to be said besides the payload: who writes is said as seen from here."""
+        writer = actor()
+        named = {name: value for name, value in given.items() if name not in ("fields", "key")}
+        fields = {k: v for k, v in given.get("fields", {}).items() if v is not None}
+        extpars = fields.get("extpars", {})
+        if isinstance(extpars, Mapping):
+            fields["extpars"] = {"command": " ".join(sys.argv), **extpars}
+        return _plain({**fields, **named, "host": writer.host, "cwd": writer.folder})
+
+    @like(Database.upload)
+    def upload(self, given: Given) -> None:
+        """See `Database.upload`."""
+        self.service.send(**given)
+
+    @like(Database.payload)
+    def payload(self, given: Given) -> bytes | memoryview:
+        """See `Database.payload`."""
+        database, sha256 = given["database"], given["sha256"]
+        return self.store.read(database, sha256, sha256=sha256)
+
+    def _post_constant(self, content: Given, key: str) -> Version:
+        answer = self._post("/v1/constants", content, key)
         return _version(answer["constant"], new=bool(answer["new"]))
 
     # looking up --------------------------------------------------------------------------------
@@ -154,6 +166,12 @@ class RemoteDatabase(Database):
                 "`cdb ls` shows what there is"
             )
         return _version(found)
+
+    @like(Database.version_by_id)
+    def version_by_id(self, given: Given) -> Version:
+        """See `Database.version_by_id`."""
+        path = f"/v1/constants/{quote(str(given.pop('id')), safe='')}"
+        return _version(self._get(path, given)["constant"])
 
     @like(Database.explain)
     def explain(self, given: Given) -> Explanation:
@@ -244,7 +262,8 @@ class RemoteDatabase(Database):
 
     def _change(self, what: str, given: Given) -> Version:
         version_id = quote(str(given.pop("id")), safe="")
-        answer = self._post(f"/v1/constants/{version_id}/{what}", _plain(given))
+        key = given.pop("key", None) or _new_key()
+        answer = self._post(f"/v1/constants/{version_id}/{what}", _plain(given), key)
         return _version(answer["constant"])
 
     # requests ----------------------------------------------------------------------------------
@@ -252,16 +271,37 @@ class RemoteDatabase(Database):
     def _get(self, path: str, given: Given) -> dict[str, Any]:
         return self.service.transport.get(path, _plain(given))
 
-    def _post(self, path: str, content: Given) -> dict[str, Any]:
-        return self.service.transport.post(path, content, key=secrets.token_hex(16))
+    def _post(self, path: str, content: Given, key: str) -> dict[str, Any]:
+        return self.service.transport.post(path, content, key=key)
+
+
+def _new_key() -> str:
+    return secrets.token_hex(16)
+
+
+def _payload(encoded: "Encoded") -> Given:
+    """Return what a request says of a payload; a small one goes with it."""
+    said: Given = {
+        "fields": encoded.fields,
+        "sha256": encoded.sha256,
+        "nbytes": encoded.nbytes,
+    }
+    if encoded.data is not None and encoded.nbytes <= INLINE:
+        said["base64"] = base64.b64encode(encoded.data).decode()
+    return said
 
 
 def _plain(given: Mapping[str, Any]) -> Given:
-    """Return arguments as JSON and queries can say them: times as texts."""
-    return {
-        name: parse_time(value).isoformat() if isinstance(value, datetime) else value
-        for name, value in given.items()
-    }
+    """Return arguments as JSON and queries can say them."""
+    return {name: _said(value) for name, value in given.items()}
+
+
+def _said(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return parse_time(value).isoformat()
+    if isinstance(value, Moment):
+        return value.seq
+    return value
 
 
 def _version(answer: Mapping[str, Any], *, new: bool = False) -> Version:
