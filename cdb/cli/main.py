@@ -32,6 +32,7 @@ COMMANDS = {
         "journal": ("journal", "List the events: who wrote what, when and why."),
         "fsck": ("journal", "Find what is wrong in the store, and mend it."),
         "adopt": ("journal", "Take in documents that another program wrote."),
+        "cache": ("cache", "Look after the folder that keeps a remote store's payloads."),
         "completion": ("completion", "Print the script that makes a shell complete."),
     },
     "Service": {

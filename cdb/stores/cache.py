@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 Bytes = bytes | memoryview
 Pieces = Callable[[], Iterable[Bytes]]
 
-DEFAULT_SIZE = 32 * 2**30
+DEFAULT_SIZE = 32 * 10**9
 # Reading a small file is quicker than mapping it.
 MAPPED_FROM = 2**20
 # A download that does not grow for so long may be a stopped process: one does without it [s].
@@ -83,20 +83,20 @@ def _own_folder() -> Path:
 
 
 def parse_size(text: str) -> int:
-    """Return a size in bytes: ``500M``, ``20G``, ``1T`` (powers of 1024), or plain bytes.
+    """Return a size in bytes: ``500M``, ``20G``, ``1T`` (powers of 1000), or plain bytes.
 
     Examples
     --------
     >>> parse_size("20G")
-    21474836480
+    20000000000
     """
-    powers = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+    units = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
     number, unit = text.strip().upper().removesuffix("B"), ""
-    if number[-1:] in powers:
+    if number[-1:] in units:
         number, unit = number[:-1], number[-1:]
     if not (number.isascii() and number.isdecimal() and len(number) < 20):
         raise BadQuestion(f"CDB_CACHE_SIZE is {shown(text)}; give bytes, or 500M, 20G, 1T")
-    return int(number) << 10 * powers[unit]
+    return int(number) * units[unit]
 
 
 class Cache:
@@ -298,13 +298,12 @@ class Cache:
             for folder in (self.folder, *map(self.folder.joinpath, ("payloads", "parts", "locks"))):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 _check_ours(folder)
-        kind = self.file_system
-        if kind in NETWORK:
+        if self.is_remote:
             logger.warning(
                 "the cache %s is on a network file system (%s): it is slow, and what is saved by "
                 "one node is not seen at once by others; CDB_CACHE names a folder on a local disk",
                 self.folder,
-                kind,
+                self.file_system,
             )
         self._is_ready = True
 
@@ -316,6 +315,11 @@ class Cache:
         except OSError:
             return ""
         return kind_of_mount(self.folder.resolve(), mounts)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the folder is on a disk of another machine."""
+        return self.file_system in NETWORK
 
     @property
     def has_locks(self) -> bool:

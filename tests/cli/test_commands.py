@@ -12,7 +12,7 @@ from cdb.cli.command import Command, Group
 from cdb.cli.main import COMMANDS, cli
 
 CONTEXT = click.Context(cli, info_name="cdb", **cli.context_settings)
-GROUPS = {"token"}
+GROUPS = {"cache", "token"}
 
 
 def names() -> list[str]:
@@ -32,7 +32,9 @@ WRITES = {
     "add", "retire", "restore", "amend", "fsck", "adopt", "deldoc", "delcol", "deldb",
     "token create", "token revoke",
 }  # fmt: skip
-READS = {*NAMES} - WRITES - {"completion", "serve"}
+# What is about a folder of this machine, and asks no store.
+HERE = {"cache info", "cache verify", "cache clear"}
+READS = {*NAMES} - WRITES - HERE - {"completion", "serve"}
 AS_OF = READS - {"info", "token list"}
 HIDES = {"retire", "amend", "fsck", "deldoc", "delcol", "deldb"}
 # psana 4.3.4, `cdb --help`.

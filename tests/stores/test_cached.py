@@ -243,7 +243,7 @@ def test_mounts_are_found_by_their_names():
     assert kind_of_mount(Path("/mine"), "nonsense\n") == ""
 
 
-@pytest.mark.parametrize(("text", "size"), [("0", 0), ("500M", 500 << 20), ("1tb", 1 << 40)])
+@pytest.mark.parametrize(("text", "size"), [("0", 0), ("500M", 500_000_000), ("1tb", 10**12)])
 def test_sizes_are_understood(text, size):
     assert parse_size(text) == size
 
