@@ -25,6 +25,7 @@ from cdb.lookup import Place, Question
 from cdb.search import Explanation
 from cdb.stores import open_store
 from cdb.stores.base import Progress, Store
+from cdb.stores.query import Query, Sort
 from cdb.validity import (
     RunRange,
     from_microseconds,
@@ -452,6 +453,22 @@ class Database:
             "and adding the data again heals"
         )
 
+    def foreign_payload(self, database: str, blob_id: str) -> bytes | memoryview:
+        """Return bytes that another program stored, by their id: no digest names them.
+
+        Raises
+        ------
+        NotFound
+            If there are none, or a writer of ours stored them.
+        """
+        blob = self.store.blob(database, blob_id)
+        if blob is None or blob.head is not None:
+            raise NotFound(
+                f"no bytes {blob_id} of another program are in {database}; payloads of ours are "
+                "asked for by their sha256"
+            )
+        return self.store.read(database, blob_id)
+
     def _pending_payload(self, database: str, sha256: str) -> str | None:
         """Return the id of bytes that an event names which is not completed yet."""
         for place, documents in self.journal.moment().added.items():
@@ -769,7 +786,10 @@ class Database:
         run: int | str | None = None,
         time: Time | None = None,
         version: str | None = None,
+        query: Query | None = None,
+        sort: Sort = (),
         limit: int = 0,
+        skip: int = 0,
         as_of: AsOf | None = None,
     ) -> list[Version]:
         """Return the visible versions that fit, without payloads, by type and first run.
@@ -790,8 +810,15 @@ class Database:
             Only versions that are valid from this time or earlier.
         version : str, optional
             Only versions with this label.
+        query : mapping, optional
+            What else the fields must fulfil, in the subset of MongoDB's language that
+            `cdb.stores.query` describes.
+        sort : sequence of (field, 1 or -1), optional
+            Another order.
         limit : int, optional
             At most so many.
+        skip : int, optional
+            So many of the first are left out.
         as_of : int, datetime or str, optional
             Event or time.
 
@@ -820,8 +847,61 @@ class Database:
             run=question.run,
             time=question.time,
             version=version,
+            query=query,
+            sort=sort,
             limit=limit,
+            skip=skip,
         )
+
+    def searched(
+        self,
+        detector: str,
+        *,
+        experiment: str | None = None,
+        dbsuffix: str | None = None,
+        rule: str = "range",
+        as_of: AsOf | None = None,
+    ) -> list[str]:
+        """Return the databases that a look-up asks, in order; parameters are those of `get`."""
+        places = _places(
+            self._short_name(detector, self._moment(as_of)), experiment, dbsuffix, rule
+        )
+        return list(dict.fromkeys(place.database for place in places))
+
+    def shelf(
+        self,
+        detector: str | None,
+        experiment: str | None,
+        dbsuffix: str | None,
+        *,
+        as_of: AsOf | None = None,
+    ) -> str:
+        """Return the database that `find` and `history` look into; parameters are theirs."""
+        moment = self._moment(as_of)
+        if detector is not None:
+            short = self._short_name(detector, moment)
+            return names.databases_of(short, experiment, dbsuffix)[0]
+        if experiment is None:
+            raise BadQuestion("name a detector, an experiment or both: -d, -e")
+        return names.experiment_database(experiment)
+
+    def filed(self, id: str) -> list[str]:  # noqa: A002
+        """Return the databases of a version and of its copies, which retire with it."""
+        return [made["database"] for made in deployments.fate_of(self.journal, id).copies]
+
+    def databases(
+        self, *, may_read: Callable[[str], bool] = lambda _: True, as_of: AsOf | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the databases: `database`, and its `collections` with their `documents`.
+
+        Parameters
+        ----------
+        may_read : callable, optional
+            From the name of a database to whether it is to be listed.
+        as_of : int, datetime or str, optional
+            Event or time.
+        """
+        return listing.databases(self.journal, self._moment(as_of), may_read)
 
     def history(
         self,

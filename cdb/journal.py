@@ -261,6 +261,11 @@ class Journal:
         seq, at, digest, open_from, pending = rows[0]
         return Head(seq, at, digest, open_from, bool(pending))
 
+    @property
+    def known_identity(self) -> str:
+        """What `identity` said before; empty if it was not asked, or there was none."""
+        return self._identity
+
     def identity(self) -> str:
         """Return what tells this store from every other: the digest of its first event.
 
