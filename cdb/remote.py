@@ -3,29 +3,34 @@
 import base64
 import functools
 import inspect
+import json
+import logging
 import secrets
 import sys
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from cdb import names
 from cdb.actor import actor
 from cdb.calibconst import Detector
-from cdb.constant import Version
+from cdb.constant import Version, check_given
 from cdb.database import Database
-from cdb.errors import NotFound
+from cdb.errors import BadQuestion, NotFound, WrongState
 from cdb.journal import Moment
 from cdb.lookup import Question
 from cdb.search import Candidate, Explanation
 from cdb.stores.cache import Cache, default_cache
 from cdb.stores.cached import CachedStore
+from cdb.stores.query import Sort
 from cdb.stores.rest import RestStore
 from cdb.validity import parse_run, parse_time, seconds
 
 if TYPE_CHECKING:
     from cdb.payload import Encoded
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -115,15 +120,28 @@ class RemoteDatabase(Database):
         rehearsed = self._post_constant({**content, "dry_run": True}, _new_key())
         if given["dry_run"] or not rehearsed.new:
             return rehearsed
+        if rehearsed.experiment is None:
+            self._check_registered(given["detector"], rehearsed.detector)
         # The service files it in the other database too; whether one may, it knows then.
         self.upload(rehearsed.database, encoded.data, sha256=encoded.sha256, progress=progress)
         return self._post_constant(content, key)
+
+    def _check_registered(self, detector: str, short: str) -> None:
+        """Refuse to send bytes for a short name that is not given yet: they would take it."""
+        try:
+            self.short_name(detector)
+        except NotFound as error:
+            raise WrongState(
+                f"{detector} is new, and {short} would hold nothing but a large payload; name the "
+                "experiment, or first add a constant of at most 1 MB, which registers it"
+            ) from error
 
     def _document(self, given: Given) -> Given:
         """Return what is to be said besides the payload: who writes is said as seen from here."""
         writer = actor()
         named = {name: value for name, value in given.items() if name not in ("fields", "key")}
         fields = {k: v for k, v in given.get("fields", {}).items() if v is not None}
+        check_given(fields)
         extpars = fields.get("extpars", {})
         if isinstance(extpars, Mapping):
             fields["extpars"] = {"command": " ".join(sys.argv), **extpars}
@@ -133,6 +151,11 @@ class RemoteDatabase(Database):
     def upload(self, given: Given) -> None:
         """See `Database.upload`."""
         self.service.send(**given)
+
+    @like(Database.foreign_payload)
+    def foreign_payload(self, given: Given) -> bytes | memoryview:
+        """See `Database.foreign_payload`."""
+        return self.store.read(given["database"], given["blob_id"])
 
     @like(Database.payload)
     def payload(self, given: Given) -> bytes | memoryview:
@@ -157,15 +180,17 @@ class RemoteDatabase(Database):
     @like(Database.version)
     def version(self, given: Given) -> Version:
         """See `Database.version`."""
-        names.check_ctype(given["ctype"])
-        answer = self._get("/v1/resolve", given)
+        answer = self._resolved(given)
         found = answer["constants"].get(given["ctype"])
         if found is None:
-            raise NotFound(
-                f"no {given['ctype']} of {answer['detector']} in {_searched(answer)}; "
-                "`cdb ls` shows what there is"
-            )
+            raise NotFound(answer["missing"][given["ctype"]])
         return _version(found)
+
+    def _resolved(self, given: Given) -> dict[str, Any]:
+        answer = self._get("/v1/resolve", given)
+        for warning in answer["warnings"]:
+            logger.warning("%s", warning)
+        return answer
 
     @like(Database.version_by_id)
     def version_by_id(self, given: Given) -> Version:
@@ -189,6 +214,7 @@ class RemoteDatabase(Database):
     def detector(self, given: Given) -> Detector:
         """See `Database.detector`."""
         name = given.pop("name")
+        names.check_detector(name)
         run, time = given.get("run"), given.get("time")
         question = Question(
             None if run is None else parse_run(run),
@@ -196,7 +222,7 @@ class RemoteDatabase(Database):
             given["rule"],
             given.get("experiment"),
         )
-        answer = self._get("/v1/resolve", {"detector": name, **given})
+        answer = self._resolved({"detector": name, **given})
         versions = {ctype: _version(found) for ctype, found in answer["constants"].items()}
         return self._handed_out(
             answer["detector"],
@@ -214,19 +240,19 @@ class RemoteDatabase(Database):
     @like(Database.find)
     def find(self, given: Given) -> list[Version]:
         """See `Database.find`."""
-        limit = given.pop("limit")
+        limit, skip = given.pop("limit"), given.pop("skip")
+        if limit < 0:
+            raise BadQuestion(f"limit is {limit}; give 0 (for all) or more")
         found: list[Version] = []
-        after = None
         while True:
-            wanted = min(PAGE, limit - len(found)) if limit > 0 else PAGE
-            asked = {**given, "limit": limit if limit < 0 else wanted, "after": after}
-            answer = self._get("/v1/constants", asked)
+            wanted = min(PAGE, skip + limit - len(found)) if limit else PAGE
+            answer = self._get("/v1/constants", {**given, "limit": wanted})
             found += map(_version, answer["constants"])
-            after = answer.get("next")
-            if after is None or (limit and len(found) >= limit):
-                return found
-            # The pages are of one state.
-            given["as_of"] = answer["seq"]
+            if answer["next"] is None or (limit and len(found) >= skip + limit):
+                return found[skip:]
+            # It holds the state, which is the same for all pages.
+            given["after"] = answer["next"]
+            given.pop("as_of", None)
 
     @like(Database.history)
     def history(self, given: Given) -> list[Version]:
@@ -242,6 +268,13 @@ class RemoteDatabase(Database):
     def experiments(self, given: Given) -> list[dict[str, Any]]:
         """See `Database.experiments`."""
         return list(self._get("/v1/experiments", given)["experiments"])
+
+    @like(Database.databases)
+    def databases(self, given: Given) -> list[dict[str, Any]]:
+        """See `Database.databases`."""
+        may_read = given.pop("may_read")
+        found = self._get("/v1/databases", given)["databases"]
+        return [each for each in found if may_read(each["database"])]
 
     # retiring and mending ----------------------------------------------------------------------
 
@@ -291,17 +324,46 @@ def _payload(encoded: "Encoded") -> Given:
     return said
 
 
+_CHECKS: dict[str, Callable[[Any], object]] = {
+    "detector": names.check_detector,
+    "name": names.check_detector,
+    "ctype": names.check_ctype,
+    "experiment": names.check_experiment,
+    "dbsuffix": names.check_dbsuffix,
+}
+
+
 def _plain(given: Mapping[str, Any]) -> Given:
-    """Return arguments as JSON and queries can say them."""
-    return {name: _said(value) for name, value in given.items()}
+    """Return arguments, checked, as JSON and queries can say them."""
+    for name, check in _CHECKS.items():
+        if name in given:
+            check(given[name])
+    return {name: _SAID.get(name, _said)(value) for name, value in given.items()}
 
 
 def _said(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return parse_time(value).isoformat()
+    return int(value) if isinstance(value, Integral) and not isinstance(value, bool) else value
+
+
+def _time(value: Any) -> str:
+    return parse_time(value).isoformat()
+
+
+def _state(value: Any) -> int | str:
     if isinstance(value, Moment):
         return value.seq
-    return value
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)
+    return _time(value)
+
+
+def _sort(value: Sort) -> str | None:
+    return ",".join(f"{'-' if way < 0 else ''}{name}" for name, way in value) or None
+
+
+_SAID: dict[str, Callable[[Any], Any]] = {
+    "run": parse_run, "time": _time, "as_of": _state, "sort": _sort, "query": json.dumps,
+}  # fmt: skip
 
 
 def _version(answer: Mapping[str, Any], *, new: bool = False) -> Version:

@@ -12,7 +12,7 @@ from cdb.stores import Store, open_store
 from cdb.stores.cache import Cache
 from cdb.stores.cached import CachedStore
 from cdb.stores.memory import MemoryStore
-from tests import mongo_server
+from tests import mongo_server, service
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 EPIX = "epix_000001"
@@ -118,6 +118,22 @@ def shared_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sto
 def db(store: Store) -> Database:
     """A database on every store."""
     return Database(store)
+
+
+@pytest.fixture(params=[*KINDS, "service"])
+def any_db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database on every store, and one behind a service: for what all of them answer alike."""
+    if request.param != "service":
+        with make_store(request, tmp_path) as store:
+            yield Database(store)
+        return
+    with (
+        open_store((tmp_path / "store").as_uri()) as store,
+        service.serving(store) as served,
+        service.remote(served, tmp_path / "cache") as db,
+    ):
+        db.served = served.db  # type: ignore[attr-defined]
+        yield db
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from starlette.responses import Response
 import cdb
 from cdb import names
 from cdb.constant import Version
-from cdb.errors import BadQuestion, shown
+from cdb.errors import BadQuestion, NotFound, shown
 from cdb.journal import Moment
 from cdb.validity import from_microseconds
 from cdb.web import answers
@@ -204,6 +204,11 @@ def _resolved(service: Service, caller: Caller, given: Arguments, moment: Moment
         for ctype in detector.calibconst
         if not wanted or ctype in wanted
     }
+    missing = {
+        ctype: _why_missing(service, name, ctype, given, moment)
+        for ctype in wanted
+        if ctype not in found
+    }
     warnings = []
     if moment.asked and any(version["seq"] is None for version in found.values()):
         warnings.append("documents that no event names took part: run `cdb adopt`")
@@ -221,9 +226,21 @@ def _resolved(service: Service, caller: Caller, given: Arguments, moment: Moment
             "detector": detector.name,
             "searched": searched,
             "constants": found,
+            "missing": missing,
             "warnings": warnings,
         }
     )
+
+
+def _why_missing(
+    service: Service, detector: str, ctype: str, given: Arguments, moment: Moment
+) -> str:
+    """Return the sentence with which `Database.get` says that there is no such constant."""
+    try:
+        service.db.version(detector, ctype, **given, as_of=moment)
+    except NotFound as error:
+        return str(error)
+    return f"no {ctype} of {detector}"
 
 
 def _searched(service: Service, given: Arguments, moment: Moment) -> list[str]:
