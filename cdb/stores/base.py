@@ -373,6 +373,13 @@ class Store(ABC):
 
     # the store itself --------------------------------------------------------------------------
 
+    def stamp(self) -> object | None:
+        """Return what changes whenever anything in the store does, None if it cannot say.
+
+        Two stamps of one thread that are equal mean that nothing was written between them.
+        """
+        return None
+
     def clock(self) -> float | None:
         """Return the store's own time [Unix seconds], None if it has no clock of its own."""
         return None

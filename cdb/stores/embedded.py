@@ -14,6 +14,7 @@ import errno
 import fcntl
 import functools
 import hashlib
+import itertools
 import json
 import mmap
 import os
@@ -59,6 +60,9 @@ BUSY_SECONDS = 60
 BLOCK = 8 * 2**20
 # Reading a small file is quicker than mapping it.
 MAPPED_FROM = 2**20
+
+# Of connections, so that a new one is never taken for an old one.
+_NUMBERS = itertools.count()
 
 _ORDERINGS = {"$lt": "<", "$lte": "<=", "$gt": ">", "$gte": ">="}
 
@@ -146,6 +150,7 @@ class EmbeddedStore(Store):
             if version == 0 or (version < VERSION and not alone and _writable(self.path)):
                 _make_tables(connection)
         self._local.connection, self._local.depth = connection, 0
+        self._local.number = next(_NUMBERS)
         self._local.frozen = frozen
         self._local.sweeping = False
         self._local.pid = os.getpid()
@@ -589,6 +594,15 @@ class EmbeddedStore(Store):
             os.close(descriptor)
 
     # the store itself --------------------------------------------------------------------------
+
+    def stamp(self) -> object | None:
+        """See `Store.stamp`; SQLite counts what other connections commit."""
+        connection = self._connection()
+        if connection is None:
+            return None
+        with _translated(self.folder):
+            (version,) = connection.execute("PRAGMA data_version").fetchone()
+        return self._local.number, version, connection.total_changes
 
     def clock(self) -> float | None:
         """Return the time of the file system, which is another machine's on a network disk.

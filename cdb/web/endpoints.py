@@ -57,6 +57,8 @@ class Endpoint:
         Media type of the answer.
     errors : sequence of int
         Statuses beside those that every endpoint has.
+    known : callable, optional
+        Returns the answer to a request if it is known already, before anything is parsed.
     """
 
     method: str
@@ -69,11 +71,16 @@ class Endpoint:
     headers: Sequence[Parameter] = ()
     answer_type: str = "application/json"
     errors: Sequence[int] = field(default=(400, 401, 403, 404))
+    known: Callable[[Request], Response | None] | None = None
 
     def route(self) -> Route:
         """Return the route that serves it."""
+        known = self.known
 
         async def endpoint(request: Request) -> Response:
+            answer = None if known is None else known(request)
+            if answer is not None:
+                return answer
             found = requests.arguments(self.parameters, request.scope["query_string"])
             return await self.handler(request, found)
 

@@ -5,6 +5,7 @@ import binascii
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -185,12 +186,29 @@ async def explain(request: Request, given: Arguments) -> Response:
 
 async def resolve(request: Request, given: Arguments) -> Response:
     """Say which version holds of each type of a detector."""
-    service = service_of(request)
+    service, caller = service_of(request), caller_of(request)
+    kept, stamp = service.resolved, service.resolved.stamp()
     moment = await service.moment(given.pop("as_of", None))
-    return await service.read(_resolved, service, caller_of(request), given, moment)
+    by_the_clock = moment.provisional or "now" in given.get("time", "").lower()
+    searched, body = await service.read(_resolved, service, caller, given, moment)
+    if not by_the_clock:
+        kept.put(request.scope["query_string"], (searched, body), stamp)
+    return Response(body, media_type="application/json")
 
 
-def _resolved(service: Service, caller: Caller, given: Arguments, moment: Moment) -> Response:
+def resolved_before(request: Request) -> Response | None:
+    """Return the answer to a question that was asked before, if nothing was written since."""
+    known = service_of(request).resolved.get(request.scope["query_string"])
+    if known is None:
+        return None
+    searched, body = known
+    caller_of(request).require_read(*searched)
+    return Response(body, media_type="application/json")
+
+
+def _resolved(
+    service: Service, caller: Caller, given: Arguments, moment: Moment
+) -> tuple[list[str], bytes]:
     wanted: Sequence[str] = given.pop("ctype", ())
     fields = given.pop("fields", None)
     for ctype in wanted:
@@ -218,18 +236,17 @@ def _resolved(service: Service, caller: Caller, given: Arguments, moment: Moment
             for ctype, version in found.items()
         }
     more = {"provisional": True} if moment.provisional else {}
-    return answers.as_json(
-        {
-            "server": service.db.journal.identity(),
-            "seq": moment.seq,
-            **more,
-            "detector": detector.name,
-            "searched": searched,
-            "constants": found,
-            "missing": missing,
-            "warnings": warnings,
-        }
-    )
+    answer = {
+        "server": service.db.journal.identity(),
+        "seq": moment.seq,
+        **more,
+        "detector": detector.name,
+        "searched": searched,
+        "constants": found,
+        "missing": missing,
+        "warnings": warnings,
+    }
+    return searched, orjson.dumps(answer)
 
 
 def _why_missing(

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import ParamSpec, TypeVar
 
 from anyio import to_thread
@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from cdb.database import AsOf, Database
 from cdb.journal import Head, Moment
+from cdb.web.kept import Kept
 from cdb.web.settings import Settings
 
 P = ParamSpec("P")
@@ -44,7 +45,7 @@ class Heads:
         return await to_thread.run_sync(question)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Service:
     """A database on the network.
 
@@ -59,6 +60,11 @@ class Service:
     db: Database
     settings: Settings
     heads: Heads = field(default_factory=Heads)
+
+    @cached_property
+    def resolved(self) -> Kept[tuple[list[str], bytes]]:
+        """Answers of `/v1/resolve` with the databases that were searched, by query string."""
+        return Kept(self.db.store.stamp)
 
     async def moment(self, as_of: AsOf | None = None) -> Moment:
         """Return the state as of an event or a time, or the present one: no older than now."""

@@ -332,6 +332,7 @@ ENDPOINTS = (
             "warnings": [],
         },
         (THE_DETECTOR, *WHERE, *WHEN, CTYPES, FIELDS),
+        known=reading.resolved_before,
     ),
     Endpoint(
         "GET",
