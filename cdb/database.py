@@ -91,7 +91,19 @@ def open(url: str | None = None) -> "Database":  # noqa: A001 - users write cdb.
         from cdb.remote import open_service
 
         return open_service(address)
-    return Database(open_store(address))
+    store = open_store(address)
+    if not store.local:
+        store = _cached(store)
+    return Database(store)
+
+
+def _cached(store: Store) -> Store:
+    """Put the folder of payloads before a store on another machine, unless it is turned off."""
+    from cdb.stores.cache import default_cache
+    from cdb.stores.cached import CachedStore
+
+    cache = default_cache()
+    return store if cache is None else CachedStore(store, cache)
 
 
 class Database:

@@ -18,6 +18,14 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 EPIX = "epix_000001"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_cache_of_the_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep payloads of remote stores out of the home of who runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CDB_CACHE", str(tmp_path_factory.mktemp("cache", numbered=True)))
+        yield
+
+
 @pytest.fixture(scope="session")
 def server_can_start() -> None:
     """Skip, with the reason, where no server that speaks MongoDB's protocol can be had."""

@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cdb.errors import BadQuestion, Corrupt, StoreFull, StoreRefused, shown
+from cdb.errors import BadQuestion, CalibError, Corrupt, StoreRefused, shown
 from cdb.stores.digests import Digest
 from cdb.stores.locks import turn
 
@@ -50,6 +50,10 @@ NETWORK = {
     "9p", "afs", "beegfs", "ceph", "cifs", "fuse.sshfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4",
     "panfs", "smb3", "smbfs", "wekafs",
 }  # fmt: skip
+
+
+class Unusable(StoreRefused):
+    """A folder that cannot keep anything: no space, no right to write. One can do without."""
 
 
 @dataclass(frozen=True)
@@ -137,11 +141,15 @@ class Cache:
         ------
         Corrupt
             If what was downloaded has another digest.
-        StoreFull
-            If the folder's disk has no room for it.
+        Unusable
+            If the folder cannot keep it.
         StoreRefused
             If the folder is not the caller's alone.
         """
+        with _translated(self.folder):
+            return self._fetch(sha256, pieces)
+
+    def _fetch(self, sha256: str, pieces: Pieces) -> Bytes:
         self._make_ready()
         begin, seen = time.monotonic(), self._growth(sha256)
         wait = 0.001
@@ -191,7 +199,7 @@ class Cache:
         path = self._path(sha256)
         digest = Digest()
         try:
-            with _translated(self.folder), part.open("x+b", buffering=0) as file:
+            with part.open("x+b", buffering=0) as file:
                 for piece in pieces():
                     digest.update(piece)
                     _write(file.fileno(), piece)
@@ -294,10 +302,9 @@ class Cache:
     def _make_ready(self) -> None:
         if self._is_ready:
             return
-        with _translated(self.folder):
-            for folder in (self.folder, *map(self.folder.joinpath, ("payloads", "parts", "locks"))):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                _check_ours(folder)
+        for folder in (self.folder, *map(self.folder.joinpath, ("payloads", "parts", "locks"))):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _check_ours(folder)
         if self.is_remote:
             logger.warning(
                 "the cache %s is on a network file system (%s): it is slow, and what is saved by "
@@ -340,7 +347,8 @@ class Cache:
         StoreRefused
             Saying whose it is, and what to do.
         """
-        self._make_ready()
+        with _translated(self.folder):
+            self._make_ready()
 
 
 def kind_of_mount(folder: Path, mounts: str) -> str:
@@ -443,17 +451,15 @@ def _translated(folder: Path) -> Iterator[None]:
     """Say what went wrong with the folder in the words of this package."""
     try:
         yield
-    except (StoreRefused, Corrupt, StoreFull):
-        raise
-    except PermissionError as error:
-        raise StoreRefused(
-            f"no permission to use {error.filename or folder} as a cache; let CDB_CACHE name "
-            "another folder (off: do without)"
-        ) from error
+    except CalibError:
+        raise  # said already, by the store; some are errors of the system too
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise StoreFull(
+            raise Unusable(
                 f"no space left for the cache {folder}; free some, or let CDB_CACHE name a folder "
                 "with room and CDB_CACHE_SIZE say how much of it may be used"
             ) from error
-        raise
+        raise Unusable(
+            f"{error.filename or folder} cannot be used as a cache: {error.strerror or error}; "
+            "let CDB_CACHE name another folder (off: do without)"
+        ) from error

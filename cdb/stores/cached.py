@@ -2,13 +2,13 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from cdb.errors import Corrupt, StoreFull
+from cdb.errors import Corrupt
 from cdb.stores.base import Blob, Progress, Store
-from cdb.stores.cache import Cache
+from cdb.stores.cache import Cache, Unusable
 from cdb.stores.query import Document, Query, Sort
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class CachedStore(Store):
 
         try:
             data = self.cache.fetch(sha256, pieces)
-        except StoreFull as error:
+        except Unusable as error:
             logger.warning("read without the cache: %s", error)
             return self._read_beside(database, blob_id, sha256, progress)
         if progress and not downloaded:
@@ -72,6 +72,17 @@ class CachedStore(Store):
         if not self.store.verifies and hashlib.sha256(data).hexdigest() != sha256:
             raise Corrupt(f"the payload {sha256} in {database} is damaged: `cdb fsck --payloads`")
         return data
+
+    def pieces(
+        self,
+        database: str,
+        blob_id: str,
+        *,
+        sha256: str | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[bytes | memoryview]:
+        """See `Store.pieces`; they come from the store."""
+        return self.store.pieces(database, blob_id, sha256=sha256, progress=progress)
 
     # passed on ---------------------------------------------------------------------------------
 
@@ -161,6 +172,10 @@ class CachedStore(Store):
         """See `Store.blobs`."""
         return self.store.blobs(database)
 
+    def uploads(self, database: str, sha256: str) -> list[Blob]:
+        """See `Store.uploads`."""
+        return self.store.uploads(database, sha256)
+
     def remove(self, database: str, blob_ids: Sequence[str]) -> None:
         """See `Store.remove`."""
         self.store.remove(database, blob_ids)
@@ -176,6 +191,10 @@ class CachedStore(Store):
     def remove_litter(self, names: Sequence[str]) -> None:
         """See `Store.remove_litter`."""
         self.store.remove_litter(names)
+
+    def stamp(self) -> Hashable | None:
+        """See `Store.stamp`."""
+        return self.store.stamp()
 
     def clock(self) -> float | None:
         """See `Store.clock`."""

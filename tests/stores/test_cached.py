@@ -1,12 +1,14 @@
 """A store behind a folder: payloads come once from the store, then from the folder, verified."""
 
 import hashlib
+import inspect
 import os
 from pathlib import Path
 
 import pytest
 
-from cdb.errors import Corrupt, StoreRefused
+from cdb.errors import Corrupt, StoreRefused, StoreUnavailable
+from cdb.stores import Store
 from cdb.stores.cache import MAPPED_FROM, Cache, kind_of_mount, parse_size
 from cdb.stores.cached import CachedStore
 from cdb.stores.memory import MemoryStore
@@ -176,6 +178,24 @@ def test_a_full_disk_does_not_keep_anybody_from_reading(cached, monkeypatch, cap
     assert "CDB_CACHE" in caplog.text
 
 
+@pytest.mark.parametrize("folder", ["/proc/no-such-folder", "/dev/null/cache"])
+def test_a_folder_that_cannot_be_made_keeps_nobody_from_reading(inner, folder, caplog):
+    blob, sha256 = put(inner)
+    assert bytes(CachedStore(inner, Cache(folder)).read(DB, blob, sha256=sha256)) == DATA
+    assert "CDB_CACHE" in caplog.text
+    with pytest.raises(StoreRefused, match="CDB_CACHE"):
+        Cache(folder).check()
+
+
+def test_an_error_of_the_store_stays_what_it_is(cached, monkeypatch):
+    def unavailable(*_, **__):
+        raise StoreUnavailable("no answer")
+
+    monkeypatch.setattr(MemoryStore, "read", unavailable)
+    with pytest.raises(StoreUnavailable, match="no answer"):
+        cached.read(DB, "1", sha256=SHA)
+
+
 def test_what_killed_processes_left_is_swept(cached, cache):
     cache.check()
     for name in ("parts/abc.1", "locks/abc"):
@@ -193,6 +213,13 @@ def test_progress_tells_of_what_is_there_already(cached):
     cached.read(DB, blob, sha256=sha256)
     cached.read(DB, blob, sha256=sha256, progress=steps.append)
     assert steps == [len(DATA)]
+
+
+def test_everything_else_is_passed_on_and_not_done_by_the_contract_itself():
+    checked_and_passed = {"find", "rows", "columns", "insert", "update", "_make_indexes"}
+    methods = {name for name, value in vars(Store).items() if inspect.isfunction(value)}
+    methods = {name for name in methods if not name.startswith("__")}
+    assert methods - {*vars(CachedStore)} == checked_and_passed
 
 
 # The folder ---------------------------------------------------------------------------------------
