@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -192,7 +192,7 @@ class CachedStore(Store):
         """See `Store.remove_litter`."""
         self.store.remove_litter(names)
 
-    def stamp(self) -> Hashable | None:
+    def stamp(self) -> object | None:
         """See `Store.stamp`."""
         return self.store.stamp()
 

@@ -45,20 +45,21 @@ class RestStore(Store):
         progress: Progress | None = None,
     ) -> bytes | memoryview:
         """See `Store.read`; verified while it comes."""
-        digest, result = Digest(), bytearray()
+        digest = Digest()
+        found: list[bytes | memoryview] = []
         try:
             for piece in self.pieces(database, blob_id, sha256=sha256, progress=progress):
                 digest.update(piece)
-                result += piece
-            found = digest.hexdigest()
+                found.append(piece)
+            right = sha256 is None or digest.hexdigest() == sha256
         finally:
             digest.close()
-        if sha256 is not None and found != sha256:
+        if not right:
             raise Corrupt(
                 f"the payload {sha256} in {database} is damaged: its digest is not the one that "
                 f"was deployed; `cdb fsck --payloads` at the store of {self.url} finds all such"
             )
-        return memoryview(result).toreadonly()
+        return b"".join(found)
 
     def pieces(
         self,
