@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from cdb import errors
-from cdb.errors import BadName, CalibError, StoreUnavailable, shown
+from cdb.errors import BadName, CalibError, StoreUnavailable, TooOften, shown
 
 if TYPE_CHECKING:
     import urllib3
@@ -39,7 +39,17 @@ _STATUS = {
 
 
 class NotNow(Exception):
-    """An address that does not answer, or says that it cannot just now; the next one may."""
+    """An address that does not answer, or says that it cannot just now; the next one may.
+
+    Attributes
+    ----------
+    said : CalibError or None
+        What the service itself said.
+    """
+
+    def __init__(self, reason: str, said: CalibError | None = None) -> None:
+        super().__init__(reason)
+        self.said = said
 
 
 def addresses(url: str) -> list[str]:
@@ -216,17 +226,20 @@ class Transport:
         end: float | None = None
         wait = 0.05
         while True:
-            why = []
+            why, said = [], None
             for address in self.addresses:
                 try:
                     return attempt(address)
                 except NotNow as fault:
                     why.append(f"{address}: {fault}")
+                    said = fault.said
             now = time.monotonic()
             if end is None:
                 end = now + (AGAIN_SECONDS if self._answered else FIRST_SECONDS)
                 logger.info("no answer, trying again: %s", "; ".join(why))
             if now + wait > end:
+                if isinstance(said, TooOften):
+                    raise said
                 raise StoreUnavailable(
                     f"no answer from the service ({'; '.join(why)}); check the address "
                     "(CDB_URL or --url) and that the server runs"
@@ -282,10 +295,11 @@ def _answer(status: int, body: bytes, url: str) -> dict[str, Any]:
             f"{url.partition('?')[0]} answers, but not as cdb's service does (status {status}); "
             "check the address (CDB_URL or --url)"
         )
+    error = _error(said["code"], said["message"], status)
     # To try again would be wrong where it is not known whether a write has happened.
     if status in NOT_NOW and said["code"] != "OutcomeUnknown":
-        raise NotNow(said["message"])
-    raise _error(said["code"], said["message"], status)
+        raise NotNow(said["message"], error)
+    raise error
 
 
 def _error(code: str, message: str, status: int) -> CalibError:

@@ -152,6 +152,13 @@ def test_a_write_whose_outcome_is_unknown_is_said_to_be(server, service):
     assert len(server.seen) == 1
 
 
+def test_who_asks_too_often_is_told_so_in_the_end(server, service):
+    server.script = [fails("TooOften", 429)]
+    with pytest.raises(errors.TooOften, match="do better"):
+        service.get("/v1/info")
+    assert len(server.seen) > 2
+
+
 def test_trying_ends_and_says_why(server, service):
     server.script = [fails("StoreUnavailable", 502)]
     with pytest.raises(ConnectionError, match="it was wrong; do better"):
