@@ -72,8 +72,9 @@ def open(url: str | None = None) -> "Database":  # noqa: A001 - users write cdb.
     Parameters
     ----------
     url : str, optional
-        ``mongodb://...``, ``file:///folder`` or ``memory://``; without it what ``CDB_URL`` says,
-        else a folder of the user's own.
+        ``mongodb://...``, ``file:///folder`` or ``memory://``; ``https://host/`` of a service,
+        or ``https://a/,https://b/`` of its mirrors; without it what ``CDB_URL`` says, else a
+        folder of the user's own.
 
     Returns
     -------
@@ -87,7 +88,24 @@ def open(url: str | None = None) -> "Database":  # noqa: A001 - users write cdb.
     ...     db.get("epix_000001", "notes", run=8)[0]
     'some text'
     """
-    return Database(open_store(locate(url)[0]))
+    address = locate(url)[0]
+    if address.startswith(("http://", "https://")):
+        from cdb.remote import open_service
+
+        return open_service(address)
+    store = open_store(address)
+    if not store.local:
+        store = _cached(store)
+    return Database(store)
+
+
+def _cached(store: Store) -> Store:
+    """Put the folder of payloads before a store on another machine, unless it is turned off."""
+    from cdb.stores.cache import default_cache
+    from cdb.stores.cached import CachedStore
+
+    cache = default_cache()
+    return store if cache is None else CachedStore(store, cache)
 
 
 class Database:
@@ -340,7 +358,8 @@ class Database:
         data = encoded.data
         sent: dict[str, str] = {}
         if data is None:
-            data, sent = self._sent(encoded, databases)
+            # A rehearsal needs no bytes: they are sent if it goes well.
+            data, sent = (b"", sent) if dry_run else self._sent(encoded, databases)
         if is_new:
             short = self._enrol(detector, short, experiment, dbsuffix, dry_run=dry_run)
             document |= {"detector": short, "shortname": short}
@@ -673,7 +692,9 @@ class Database:
         """Return the stored bytes of a version, verified as `data` does."""
         blob_id = str(version.meta.get("id_data"))
         try:
-            data = self.store.read(version.database, blob_id, progress)
+            data = self.store.read(
+                version.database, blob_id, sha256=version.sha256, progress=progress
+            )
         except NotFound as error:
             purge = self.journal.purge_of(version.database, blob_id)
             if purge is not None:
@@ -686,7 +707,7 @@ class Database:
                 f"the payload of {version.ctype} {version.id} in {version.database} is missing: "
                 f"{error}; `cdb fsck --payloads` finds all such, and adding the data again heals"
             ) from error
-        wanted = version.sha256
+        wanted = None if self.store.verifies else version.sha256
         if wanted is not None and (version.database, blob_id + wanted) not in self._verified:
             if hashlib.sha256(data).hexdigest() != wanted:
                 raise Corrupt(
@@ -751,18 +772,31 @@ class Database:
         places = _places(short, experiment, dbsuffix, rule)
         versions = self._versions(moment, self._indexes.winners(moment, places, question))
         _warn_of_foreign(moment, versions.values())
+        searched = ", ".join(dict.fromkeys(place.database for place in places))
+        return self._handed_out(
+            short, name, experiment, dbsuffix, question, moment.seq, versions, searched
+        )
+
+    def _handed_out(
+        self,
+        short: str,
+        name: str,
+        experiment: str | None,
+        dbsuffix: str | None,
+        question: Question,
+        seq: int,
+        versions: Mapping[str, Version],
+        searched: str,
+    ) -> Detector:
+        """Return a detector of the versions that hold, which another process can make again."""
         recipe = None
         if self.store.shared:
-            asked = (question.run, question.time, question.rule, moment.seq)
+            asked = (question.run, question.time, question.rule, seq)
             recipe = _remade, (self.store.url, name, experiment, dbsuffix, *asked, "calibconst")
         calibconst = Calibconst(
-            f"{short}{_asked(question)}",
-            versions,
-            self.data,
-            searched=", ".join(dict.fromkeys(place.database for place in places)),
-            recipe=recipe,
+            f"{short}{_asked(question)}", versions, self.data, searched=searched, recipe=recipe
         )
-        return Detector(short, name, experiment, question.run, moment.seq, calibconst)
+        return Detector(short, name, experiment, question.run, seq, calibconst)
 
     def holding(
         self,

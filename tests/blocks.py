@@ -40,6 +40,7 @@ class Session:
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("CDB_")},
             "CDB_URL": (folder / "store").as_uri(),
+            "CDB_CACHE": str(folder / "cache"),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "COLUMNS": "80",
             "LOGNAME": "you",

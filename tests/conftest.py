@@ -9,11 +9,21 @@ import pytest
 
 from cdb.database import Database
 from cdb.stores import Store, open_store
+from cdb.stores.cache import Cache
+from cdb.stores.cached import CachedStore
 from cdb.stores.memory import MemoryStore
-from tests import mongo_server
+from tests import mongo_server, service
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 EPIX = "epix_000001"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_cache_of_the_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep payloads of remote stores out of the home of who runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CDB_CACHE", str(tmp_path_factory.mktemp("cache", numbered=True)))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +81,7 @@ def mocked_mongo() -> Store:
     return MongoStore("mongodb://mock/", client=lambda *_, **__: client)
 
 
-QUICK = ["memory", "pending", "embedded", "mock"]
+QUICK = ["memory", "pending", "embedded", "mock", "cached"]
 KINDS = [*QUICK, pytest.param("mongo", marks=pytest.mark.mongo)]
 
 
@@ -90,6 +100,9 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
         return MemoryStore(transactional=False)
     if request.param == "embedded":
         return open_store((tmp_path / "store").as_uri())
+    if request.param == "cached":
+        folder = (tmp_path / "store").as_uri()
+        return CachedStore(open_store(folder), Cache(tmp_path / "cache"))
     if request.param == "mock":
         return mocked_mongo()
     return open_store(request.getfixturevalue("mongo_url"))
@@ -113,6 +126,22 @@ def shared_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sto
 def db(store: Store) -> Database:
     """A database on every store."""
     return Database(store)
+
+
+@pytest.fixture(params=[*KINDS, "service"])
+def any_db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database on every store, and one behind a service: for what all of them answer alike."""
+    if request.param != "service":
+        with make_store(request, tmp_path) as store:
+            yield Database(store)
+        return
+    with (
+        open_store((tmp_path / "store").as_uri()) as store,
+        service.serving(store) as served,
+        service.remote(served, tmp_path / "cache") as db,
+    ):
+        db.served = served.db  # type: ignore[attr-defined]
+        yield db
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from cdb.database import Database
 from cdb.errors import WrongState
 from cdb.purge import Choice, purge, purgeable
 from cdb.stores import Store
+from cdb.stores.cached import CachedStore
 from cdb.stores.embedded import EmbeddedStore
 from cdb.stores.memory import MemoryStore
 from cdb.stores.mongo import _to_id
@@ -76,7 +77,8 @@ class OtherProgram:
     """A program that writes, changes and deletes in a store with no event."""
 
     def __init__(self, store: Store) -> None:
-        self.store = store
+        # Another program knows nothing of our cache.
+        self.store = store.store if isinstance(store, CachedStore) else store
 
     def insert(
         self,

@@ -37,6 +37,7 @@ COMMANDS = {
         "purge": ("purge", "Remove for good the bytes of versions that have left."),
         "bundle": ("bundle", "Pack what an analysis needs into one file, and verify it."),
         "adopt": ("journal", "Take in documents that another program wrote."),
+        "cache": ("cache", "Look after the folder that keeps a remote store's payloads."),
         "completion": ("completion", "Print the script that makes a shell complete."),
     },
     "Service": {

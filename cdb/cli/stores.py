@@ -11,6 +11,7 @@ from cdb.cli.command import command
 
 if TYPE_CHECKING:
     from cdb.database import Database
+    from cdb.remote import RemoteDatabase
 
 
 @command(
@@ -35,6 +36,7 @@ def info_command(digest: bool, as_of: int | str | None, as_json: bool, url: str 
     """
     from cdb import __version__
     from cdb.database import locate, open  # noqa: A004
+    from cdb.remote import RemoteDatabase
 
     address, why = locate(url)
     why = "given by --url" if url else why
@@ -43,6 +45,9 @@ def info_command(digest: bool, as_of: int | str | None, as_json: bool, url: str 
         if not as_json:
             # Said before the store is asked: it may not answer.
             output.tell(f"store: {described} - {why}")
+        if isinstance(db, RemoteDatabase):
+            _print_service(db, why, as_json=as_json)
+            return
         moment = db.moment(as_of)
         state = None if as_of is None else moment.seq
         clock = db.store.clock()
@@ -87,6 +92,34 @@ def _digest(db: "Database") -> dict[str, Any]:
 
     found = store_digest(db.journal)
     return {"digest": found.sha256, "documents": found.documents, "payloads": found.payloads}
+
+
+def _print_service(db: "RemoteDatabase", why: str, *, as_json: bool) -> None:
+    """Print what a service says of itself, and whom it takes one for."""
+    from cdb import __version__
+
+    told = db.info()
+    experiments, detectors = len(db.experiments()), len(db.detectors())
+    if as_json:
+        counts = {"experiments": experiments, "detectors": detectors}
+        mine = {"store": db.store.describe(), "why": why, "cdb": __version__}
+        output.as_json({**mine, **counts, "seq": told["seq"], "service": told})
+        return
+    caller = told["caller"]
+    rights = [f"read {' '.join(caller['read'])}"] if caller["read"] else []
+    rights += [f"write {' '.join(caller['write'])}"] if caller["write"] else []
+    may = "do everything" if caller["admin"] else ", ".join(rights) or "do nothing"
+    output.fields(
+        {
+            "server": told["server"] or "holds nothing yet",
+            "S": told["seq"],
+            "last event": told["at"] or "none yet",
+            "you": f"{caller['name'] or 'nobody in particular'}, who may {may}",
+            "experiments": experiments,
+            "detectors": detectors,
+            "cdb": f"{__version__}, the service {told['cdb']}",
+        }
+    )
 
 
 def when(microseconds: int) -> str:

@@ -82,12 +82,15 @@ class Store(ABC):
         Whether what happens inside `transaction` is seen as a whole or not at all.
     local : bool
         Whether a question is answered in this process, in less time than a thread takes to start.
+    verifies : bool
+        Whether `read`, given a digest, returns no other bytes than those.
     """
 
     url: str
     shared: bool = True
     transactional: bool = False
     local: bool = True
+    verifies: bool = False
 
     # documents ---------------------------------------------------------------------------------
 
@@ -334,15 +337,44 @@ class Store(ABC):
 
     @abstractmethod
     def read(
-        self, database: str, blob_id: str, progress: Progress | None = None
+        self,
+        database: str,
+        blob_id: str,
+        *,
+        sha256: str | None = None,
+        progress: Progress | None = None,
     ) -> bytes | memoryview:
-        """Return stored bytes, unverified.
+        """Return stored bytes; verified only by a store that `verifies`, given their digest.
+
+        Parameters
+        ----------
+        database : str
+            Whose bytes they are.
+        blob_id : str
+            As `write` returned it.
+        sha256 : str, optional
+            Their digest, hexadecimal, where the caller knows it.
+        progress : callable, optional
+            Called with the number of bytes read since the last call.
 
         Raises
         ------
         NotFound
             If there are none.
+        Corrupt
+            From a store that verifies: if they have another digest.
         """
+
+    def pieces(
+        self,
+        database: str,
+        blob_id: str,
+        *,
+        sha256: str | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[bytes | memoryview]:
+        """Yield stored bytes in order, piece by piece, unverified; see `read`."""
+        yield self.read(database, blob_id, sha256=sha256, progress=progress)
 
     @abstractmethod
     def blob(self, database: str, blob_id: str) -> Blob | None:

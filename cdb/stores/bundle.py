@@ -212,7 +212,12 @@ class BundleStore(EmbeddedStore):
     # bytes -------------------------------------------------------------------------------------
 
     def read(
-        self, database: str, blob_id: str, progress: Progress | None = None
+        self,
+        database: str,
+        blob_id: str,
+        *,
+        sha256: str | None = None,
+        progress: Progress | None = None,
     ) -> bytes | memoryview:
         """See `Store.read`; payloads are mapped from the file itself.
 

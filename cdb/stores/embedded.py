@@ -525,7 +525,12 @@ class EmbeddedStore(Store):
             raise
 
     def read(
-        self, database: str, blob_id: str, progress: Progress | None = None
+        self,
+        database: str,
+        blob_id: str,
+        *,
+        sha256: str | None = None,
+        progress: Progress | None = None,
     ) -> bytes | memoryview:
         """See `Store.read`; large payloads are mapped, read-only."""
         record = self._record(database, blob_id)

@@ -164,7 +164,12 @@ class MemoryStore(Store):
             progress(blob.nbytes)
 
     def read(
-        self, database: str, blob_id: str, progress: Progress | None = None
+        self,
+        database: str,
+        blob_id: str,
+        *,
+        sha256: str | None = None,
+        progress: Progress | None = None,
     ) -> bytes | memoryview:
         """See `Store.read`."""
         if (database, blob_id) not in self._blobs:

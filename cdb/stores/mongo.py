@@ -350,7 +350,12 @@ class MongoStore(Store):
             files.update_one({"_id": blob_id}, {"$unset": {"partial": ""}})
 
     def read(
-        self, database: str, blob_id: str, progress: Progress | None = None
+        self,
+        database: str,
+        blob_id: str,
+        *,
+        sha256: str | None = None,
+        progress: Progress | None = None,
     ) -> bytes | memoryview:
         """See `Store.read`.
 

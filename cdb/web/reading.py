@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ import cdb
 from cdb import names
 from cdb.constant import Version
 from cdb.database import Holding
-from cdb.errors import BadQuestion, shown
+from cdb.errors import BadQuestion, NotFound, shown
 from cdb.journal import Moment
 from cdb.validity import from_microseconds
 from cdb.web import answers
@@ -217,20 +217,30 @@ def _resolved(
         names.check_ctype(ctype)
     searched = _searched(service, given, moment)
     caller.require_read(*searched)
-    holding = service.db.holding(given.pop("detector"), **given, as_of=moment)
+    name = given.pop("detector")
+    holding = service.db.holding(name, **given, as_of=moment)
     winners = {c: w for c, w in holding.winners.items() if not wanted or c in wanted}
+    missing = {
+        ctype: _why_missing(service, name, ctype, given, moment)
+        for ctype in wanted
+        if ctype not in winners
+    }
     asked = (moment.seq, moment.asked, moment.provisional, *searched, *winners.values(), "fields",
-             *(fields or ()))  # fmt: skip
+             *(fields or ()), "missing", *missing.values())  # fmt: skip
     stamp = service.holding.stamp()
     body = service.holding.get(asked)
     if body is None:
-        body = _described(service, replace(holding, winners=winners), searched, fields)
+        body = _described(service, replace(holding, winners=winners), searched, fields, missing)
         service.holding.put(asked, body, stamp)
     return searched, body
 
 
 def _described(
-    service: Service, holding: Holding, searched: Sequence[str], fields: Sequence[str] | None
+    service: Service,
+    holding: Holding,
+    searched: Sequence[str],
+    fields: Sequence[str] | None,
+    missing: Mapping[str, str],
 ) -> bytes:
     """Return the answer that the versions which hold make."""
     moment = holding.moment
@@ -253,9 +263,21 @@ def _described(
             "detector": holding.detector,
             "searched": searched,
             "constants": found,
+            "missing": missing,
             "warnings": warnings,
         }
     )
+
+
+def _why_missing(
+    service: Service, detector: str, ctype: str, given: Arguments, moment: Moment
+) -> str:
+    """Return the sentence with which `Database.get` says that there is no such constant."""
+    try:
+        service.db.version(detector, ctype, **given, as_of=moment)
+    except NotFound as error:
+        return str(error)
+    return f"no {ctype} of {detector}"
 
 
 def _searched(service: Service, given: Arguments, moment: Moment) -> list[str]:

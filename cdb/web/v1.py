@@ -332,6 +332,7 @@ ENDPOINTS = (
             "detector": "epix10ka_000001",
             "searched": ["cdb_rixx45619", "cdb_epix10ka_000001"],
             "constants": {"pedestals": VERSION},
+            "missing": {},
             "warnings": [],
         },
         (THE_DETECTOR, *WHERE, *WHEN, CTYPES, FIELDS),

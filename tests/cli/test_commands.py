@@ -33,7 +33,9 @@ WRITES = {
     "add", "retire", "restore", "amend", "fsck", "adopt", "deldoc", "delcol", "deldb",
     "token create", "token revoke", "export", "import", "bundle make", "purge",
 }  # fmt: skip
-READS = {*NAMES} - WRITES - {"completion", "serve", "bundle verify"}
+# What is about a folder or a file of this machine, and asks no store.
+HERE = {"cache info", "cache verify", "cache clear", "bundle verify"}
+READS = {*NAMES} - WRITES - HERE - {"completion", "serve"}
 AS_OF = READS - {"token list"}
 HIDES = {"purge", "retire", "amend", "fsck", "deldoc", "delcol", "deldb"}
 # psana 4.3.4, `cdb --help`.

@@ -295,7 +295,7 @@ def test_get_fetches_the_payload_once(cdb, peds, monkeypatch):
 
     reads = []
     read = EmbeddedStore.read
-    monkeypatch.setattr(EmbeddedStore, "read", lambda *a: reads.append(a) or read(*a))
+    monkeypatch.setattr(EmbeddedStore, "read", lambda *a, **k: reads.append(a) or read(*a, **k))
     cdb("get", *WHICH, "-c", "pedestals")
     assert len(reads) == 1
 

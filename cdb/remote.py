@@ -1,0 +1,387 @@
+"""A database behind a service: the calls of `cdb.Database`, each one request."""
+
+import base64
+import functools
+import inspect
+import json
+import logging
+import secrets
+import sys
+from collections.abc import Callable, Mapping
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from urllib.parse import quote
+
+from cdb import names
+from cdb.actor import actor
+from cdb.calibconst import Detector
+from cdb.constant import Version, check_given
+from cdb.database import Database
+from cdb.errors import BadQuestion, NotFound, WrongState
+from cdb.journal import Moment
+from cdb.lookup import Question
+from cdb.search import Candidate, Explanation
+from cdb.stores.cache import Cache, default_cache
+from cdb.stores.cached import CachedStore
+from cdb.stores.query import Sort
+from cdb.stores.rest import RestStore
+from cdb.validity import parse_run, parse_time, seconds
+
+if TYPE_CHECKING:
+    from cdb.payload import Encoded
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Given = dict[str, Any]
+
+# A payload up to this goes with its document.
+INLINE = 2**20
+PAGE = 1000
+
+
+Method = Callable[["RemoteDatabase", Given], R]
+Call = Callable[Concatenate["RemoteDatabase", P], R]
+
+
+def like(call: Callable[Concatenate[Database, P], R]) -> Callable[[Method[R]], Call[P, R]]:
+    """Give a method the signature and the docstring of a call of `Database`.
+
+    The method gets what was given by name, defaults included; what is None is left out.
+    """
+    signature = inspect.signature(call)
+
+    def decorate(method: Method[R]) -> Call[P, R]:
+        def asked(self: "RemoteDatabase", /, *arguments: P.args, **named: P.kwargs) -> R:
+            bound = signature.bind(self, *arguments, **named)
+            bound.apply_defaults()
+            given = {name: value for name, value in bound.arguments.items() if value is not None}
+            del given["self"]
+            return method(self, given)
+
+        functools.update_wrapper(asked, call)
+        return asked
+
+    return decorate
+
+
+def open_service(url: str) -> "RemoteDatabase":
+    """Open the database of a service, its payloads kept where ``CDB_CACHE`` says; see `cdb.open`.
+
+    Parameters
+    ----------
+    url : str
+        ``https://host/``, or ``https://a/,https://b/`` of mirrors.
+    """
+    return RemoteDatabase(RestStore(url), default_cache())
+
+
+class RemoteDatabase(Database):
+    """Constants behind a service.
+
+    Payloads are kept in a local folder; everything else is asked anew each time.
+
+    Parameters
+    ----------
+    service : RestStore
+        Where the service is, and who asks.
+    cache : Cache or None
+        Where payloads are kept; None keeps none.
+    """
+
+    def __init__(self, service: RestStore, cache: Cache | None = None) -> None:
+        super().__init__(CachedStore(service, cache) if cache else service)
+        self.service = service
+
+    @property
+    def head(self) -> int:
+        """S, the number of the last event."""
+        return int(self.info()["seq"])
+
+    def info(self) -> dict[str, Any]:
+        """Return what the service says of itself: server, seq, caller, limits."""
+        return self.service.transport.get("/v1/info")
+
+    # adding ------------------------------------------------------------------------------------
+
+    @like(Database.deploy)
+    def deploy(self, given: Given) -> Version:
+        """See `Database.deploy`; a large payload is sent before its document."""
+        encoded: Encoded = given.pop("encoded")
+        progress = given.pop("progress", None)
+        content = {**self._document(given), "payload": _payload(encoded)}
+        key = given.get("key") or _new_key()
+        if encoded.data is None or encoded.nbytes <= INLINE:
+            made = self._post_constant(content, key)
+            if progress and made.new and not given["dry_run"]:
+                progress(encoded.nbytes)
+            return made
+        rehearsed = self._post_constant({**content, "dry_run": True}, _new_key())
+        if given["dry_run"] or not rehearsed.new:
+            return rehearsed
+        if rehearsed.experiment is None:
+            self._check_registered(given["detector"], rehearsed.detector)
+        # The service files it in the other database too; whether one may, it knows then.
+        self.upload(rehearsed.database, encoded.data, sha256=encoded.sha256, progress=progress)
+        return self._post_constant(content, key)
+
+    def _check_registered(self, detector: str, short: str) -> None:
+        """Refuse to send bytes for a short name that is not given yet: they would take it."""
+        try:
+            self.short_name(detector)
+        except NotFound as error:
+            raise WrongState(
+                f"{detector} is new, and {short} would hold nothing but a large payload; name the "
+                "experiment, or first add a constant of at most 1 MB, which registers it"
+            ) from error
+
+    def _document(self, given: Given) -> Given:
+        """Return what is to be said besides the payload: who writes is said as seen from here."""
+        writer = actor()
+        named = {name: value for name, value in given.items() if name not in ("fields", "key")}
+        fields = {k: v for k, v in given.get("fields", {}).items() if v is not None}
+        check_given(fields)
+        extpars = fields.get("extpars", {})
+        if isinstance(extpars, Mapping):
+            fields["extpars"] = {"command": " ".join(sys.argv), **extpars}
+        return _plain({**fields, **named, "host": writer.host, "cwd": writer.folder})
+
+    @like(Database.upload)
+    def upload(self, given: Given) -> None:
+        """See `Database.upload`."""
+        self.service.send(**given)
+
+    @like(Database.foreign_payload)
+    def foreign_payload(self, given: Given) -> bytes | memoryview:
+        """See `Database.foreign_payload`."""
+        return self.store.read(given["database"], given["blob_id"])
+
+    @like(Database.payload)
+    def payload(self, given: Given) -> bytes | memoryview:
+        """See `Database.payload`."""
+        database, sha256 = given["database"], given["sha256"]
+        return self.store.read(database, sha256, sha256=sha256)
+
+    def _post_constant(self, content: Given, key: str) -> Version:
+        answer = self._post("/v1/constants", content, key)
+        return _version(answer["constant"], new=bool(answer["new"]))
+
+    # looking up --------------------------------------------------------------------------------
+
+    @like(Database.short_name)
+    def short_name(self, given: Given) -> str:
+        """See `Database.short_name`."""
+        names.check_detector(given["detector"])
+        if names.is_short_name(given["detector"]):
+            return str(given["detector"])
+        return str(self._get("/v1/resolve", {**given, "fields": "ctype"})["detector"])
+
+    @like(Database.version)
+    def version(self, given: Given) -> Version:
+        """See `Database.version`."""
+        answer = self._resolved(given)
+        found = answer["constants"].get(given["ctype"])
+        if found is None:
+            raise NotFound(answer["missing"][given["ctype"]])
+        return _version(found)
+
+    def _resolved(self, given: Given) -> dict[str, Any]:
+        answer = self._get("/v1/resolve", given)
+        for warning in answer["warnings"]:
+            logger.warning("%s", warning)
+        return answer
+
+    @like(Database.version_by_id)
+    def version_by_id(self, given: Given) -> Version:
+        """See `Database.version_by_id`."""
+        path = f"/v1/constants/{quote(str(given.pop('id')), safe='')}"
+        return _version(self._get(path, given)["constant"])
+
+    @like(Database.explain)
+    def explain(self, given: Given) -> Explanation:
+        """See `Database.explain`."""
+        answer = self._get("/v1/explain", given)
+        candidates = tuple(
+            Candidate(_version(each["constant"]), each["reason"]) for each in answer["candidates"]
+        )
+        winner = answer["winner"]
+        return Explanation(
+            winner and _version(winner), candidates, answer["seq"], answer.get("note") or ""
+        )
+
+    @like(Database.detector)
+    def detector(self, given: Given) -> Detector:
+        """See `Database.detector`."""
+        name = given.pop("name")
+        names.check_detector(name)
+        run, time = given.get("run"), given.get("time")
+        question = Question(
+            None if run is None else parse_run(run),
+            None if time is None else seconds(parse_time(time)),
+            given["rule"],
+            given.get("experiment"),
+        )
+        answer = self._resolved({"detector": name, **given})
+        versions = {ctype: _version(found) for ctype, found in answer["constants"].items()}
+        return self._handed_out(
+            answer["detector"],
+            name,
+            given.get("experiment"),
+            given.get("dbsuffix"),
+            question,
+            answer["seq"],
+            versions,
+            _searched(answer),
+        )
+
+    # listing -----------------------------------------------------------------------------------
+
+    @like(Database.find)
+    def find(self, given: Given) -> list[Version]:
+        """See `Database.find`."""
+        limit, skip = given.pop("limit"), given.pop("skip")
+        if limit < 0:
+            raise BadQuestion(f"limit is {limit}; give 0 (for all) or more")
+        found: list[Version] = []
+        while True:
+            wanted = min(PAGE, skip + limit - len(found)) if limit else PAGE
+            answer = self._get("/v1/constants", {**given, "limit": wanted})
+            found += map(_version, answer["constants"])
+            if answer["next"] is None or (limit and len(found) >= skip + limit):
+                return found[skip:]
+            # It holds the state, which is the same for all pages.
+            given["after"] = answer["next"]
+            given.pop("as_of", None)
+
+    @like(Database.history)
+    def history(self, given: Given) -> list[Version]:
+        """See `Database.history`."""
+        return [_version(each) for each in self._get("/v1/history", given)["constants"]]
+
+    @like(Database.detectors)
+    def detectors(self, given: Given) -> list[dict[str, Any]]:
+        """See `Database.detectors`."""
+        return list(self._get("/v1/detectors", given)["detectors"])
+
+    @like(Database.experiments)
+    def experiments(self, given: Given) -> list[dict[str, Any]]:
+        """See `Database.experiments`."""
+        return list(self._get("/v1/experiments", given)["experiments"])
+
+    @like(Database.databases)
+    def databases(self, given: Given) -> list[dict[str, Any]]:
+        """See `Database.databases`."""
+        may_read = given.pop("may_read")
+        found = self._get("/v1/databases", given)["databases"]
+        return [each for each in found if may_read(each["database"])]
+
+    # retiring and mending ----------------------------------------------------------------------
+
+    @like(Database.retire)
+    def retire(self, given: Given) -> Version:
+        """See `Database.retire`."""
+        return self._change("retire", given)
+
+    @like(Database.restore)
+    def restore(self, given: Given) -> Version:
+        """See `Database.restore`."""
+        return self._change("restore", given)
+
+    @like(Database.amend)
+    def amend(self, given: Given) -> Version:
+        """See `Database.amend`."""
+        return self._change("amend", given)
+
+    def _change(self, what: str, given: Given) -> Version:
+        version_id = quote(str(given.pop("id")), safe="")
+        key = given.pop("key", None) or _new_key()
+        answer = self._post(f"/v1/constants/{version_id}/{what}", _plain(given), key)
+        return _version(answer["constant"])
+
+    # requests ----------------------------------------------------------------------------------
+
+    def _get(self, path: str, given: Given) -> dict[str, Any]:
+        return self.service.transport.get(path, _plain(given))
+
+    def _post(self, path: str, content: Given, key: str) -> dict[str, Any]:
+        return self.service.transport.post(path, content, key=key)
+
+
+def _new_key() -> str:
+    return secrets.token_hex(16)
+
+
+def _payload(encoded: "Encoded") -> Given:
+    """Return what a request says of a payload; a small one goes with it."""
+    said: Given = {
+        "fields": encoded.fields,
+        "sha256": encoded.sha256,
+        "nbytes": encoded.nbytes,
+    }
+    if encoded.data is not None and encoded.nbytes <= INLINE:
+        said["base64"] = base64.b64encode(encoded.data).decode()
+    return said
+
+
+_CHECKS: dict[str, Callable[[Any], object]] = {
+    "detector": names.check_detector,
+    "name": names.check_detector,
+    "ctype": names.check_ctype,
+    "experiment": names.check_experiment,
+    "dbsuffix": names.check_dbsuffix,
+}
+
+
+def _plain(given: Mapping[str, Any]) -> Given:
+    """Return arguments, checked, as JSON and queries can say them."""
+    for name, check in _CHECKS.items():
+        if name in given:
+            check(given[name])
+    return {name: _SAID.get(name, _said)(value) for name, value in given.items()}
+
+
+def _said(value: Any) -> Any:
+    return int(value) if isinstance(value, Integral) and not isinstance(value, bool) else value
+
+
+def _time(value: Any) -> str:
+    return parse_time(value).isoformat()
+
+
+def _state(value: Any) -> int | str:
+    if isinstance(value, Moment):
+        return value.seq
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)
+    return _time(value)
+
+
+def _sort(value: Sort) -> str | None:
+    return ",".join(f"{'-' if way < 0 else ''}{name}" for name, way in value) or None
+
+
+_SAID: dict[str, Callable[[Any], Any]] = {
+    "run": parse_run, "time": _time, "as_of": _state, "sort": _sort, "query": json.dumps,
+}  # fmt: skip
+
+
+def _version(answer: Mapping[str, Any], *, new: bool = False) -> Version:
+    """Return the version that a service describes."""
+    meta = dict(answer)
+    meta.pop("state", None)
+    if meta.get("seq", 0) is None:
+        del meta["seq"]
+    return Version(
+        str(meta.pop("id")),
+        meta.pop("database"),
+        meta.pop("collection"),
+        meta,
+        new=new,
+        note=meta.pop("note", ""),
+    )
+
+
+def _searched(answer: Mapping[str, Any]) -> str:
+    searched = answer["searched"]
+    return searched if isinstance(searched, str) else ", ".join(searched)
