@@ -25,7 +25,7 @@ from cdb.journal import Head, Journal, digest_of
 from cdb.ledger import Ledger, Payload, foreign, payload_of, places
 from cdb.names import PREFIX, REGISTER
 from cdb.stores.base import Blob, Progress
-from cdb.stores.layout import COLUMNS, JOURNAL, JOURNAL_DATABASE, TOKENS
+from cdb.stores.layout import COLUMNS, JOURNAL_DATABASE, TOKENS
 from cdb.stores.query import Document, check_document
 from cdb.validity import from_microseconds
 
@@ -189,8 +189,10 @@ class Export:
             If another export is writing the same file.
         """
         made = Exported(self.head.seq, self.identity, self._documents, 0, 0)
-        with self.part.open("r+b" if self._begun else "wb") as file:
-            _lock(file, self.path)
+        # Not truncated by opening it: another export may be writing it.
+        descriptor = os.open(self.part, os.O_RDWR | os.O_CREAT, 0o666)
+        with os.fdopen(descriptor, "r+b") as file:
+            self._lock(file)
             writer, number, last = self._start(file)
             missing = self._write_payloads(writer, number, last, progress)
             sums = writer.sums
@@ -201,6 +203,18 @@ class Export:
         return Exported(
             made.seq, made.identity, made.documents, sums.payloads, sums.nbytes, missing
         )
+
+    def _lock(self, file: BinaryIO) -> None:
+        """Keep other exports out of the file; refuse if one is, or was, at it."""
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = os.fstat(file.fileno()).st_size >= self.begun
+        except BlockingIOError:
+            free = False
+        if not free:
+            raise WrongState(
+                f"another export is writing {self.path}; wait for it, or name another file"
+            )
 
     def _facts(self) -> Document:
         return {
@@ -217,6 +231,7 @@ class Export:
             file.seek(self._begun.end)
             file.truncate()
             return Writer(file, self._begun.sums), self._begun.lists + 1, self._begun.last
+        file.truncate()
         writer = Writer(file)
         writer.begin(self._facts())
         writer.lines(archive.DOCUMENTS, self._ledger.kept())
@@ -270,15 +285,6 @@ class _Begun:
     last: str
     lists: int
     sums: Sums
-
-
-def _lock(file: BinaryIO, path: Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise WrongState(
-            f"another export is writing {path}; wait for it, or name another file"
-        ) from None
 
 
 def _without_pending(event: Document) -> Document:
@@ -423,7 +429,7 @@ class Import:
                     "before it; nothing of it was taken"
                 )
             for made in event["versions"]:
-                if (made["database"], made["collection"]) != TOKENS_PLACE:
+                if (made["database"], made["collection"]) != (JOURNAL_DATABASE, TOKENS):
                     _check_database(made["database"])
             last = Head(event["_id"], event["at"], event["digest"], event["open"])
             if last.seq == self._head.seq and last.digest != self._head.digest:
@@ -524,10 +530,8 @@ class Import:
         filed = {(e["database"], e["collection"]): None for event in events
                  for e in event["versions"] if "document" in e}  # fmt: skip
         for database, collection in filed:
-            if database == REGISTER:
+            if database in (REGISTER, JOURNAL_DATABASE):
                 self.journal.store.prepare(database, collection)
-            elif database == JOURNAL_DATABASE:
-                self.journal.store.prepare(database, JOURNAL)
             else:
                 inventory.prepare(self.journal.store, [database], collection, "", dry_run=False)
 

@@ -21,7 +21,6 @@ from cdb.constant import RETIRED, Version, version_of
 from cdb.database import Database
 from cdb.errors import BadQuestion, NotFound
 from cdb.files import archive
-from cdb.journal import Moment
 from cdb.ledger import places as all_places
 from cdb.lookup import places as places_of
 from cdb.names import REGISTER
@@ -30,7 +29,7 @@ from cdb.stores.bundle import FIRST, FIRST_BYTES, FORMAT, INDEX, TABLES
 from cdb.stores.embedded import EmbeddedStore
 from cdb.stores.layout import JOURNAL, JOURNAL_DATABASE
 from cdb.stores.query import Document
-from cdb.validity import RunRange, from_microseconds, microseconds, parse_time
+from cdb.validity import RunRange, from_microseconds
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +124,7 @@ class Bundle:
         if not asked.experiments and not asked.detectors:
             raise BadQuestion("name experiments, detectors or both: -e, -d")
         self.db, self.asked = db, asked
-        self._moment = _moment(db, as_of)
+        self._moment = db.moment(as_of)
         self._pairs = list(self._asked_pairs())
         self._places = self._asked_places()
         self._folder = tempfile.TemporaryDirectory(prefix="cdb-bundle-")
@@ -434,12 +433,6 @@ class Bundle:
         databases = {database for database, _ in packed}
         there = {place for place in all_places(self.db.store) if place[0] in databases}
         return [(*place, place in packed) for place in sorted(packed | there)]
-
-
-def _moment(db: Database, as_of: int | str | datetime | None) -> Moment:
-    if as_of is None or isinstance(as_of, int):
-        return db.journal.moment(as_of)
-    return db.journal.moment(at=microseconds(parse_time(as_of)))
 
 
 def _as_of(document: Mapping[str, object], seq: int) -> Document:

@@ -14,6 +14,7 @@ from cdb.journal import Journal, canonical
 from cdb.ledger import Ledger, places
 from cdb.names import PREFIX
 from cdb.stores.base import Store
+from cdb.stores.layout import JOURNAL_DATABASE, TOKENS
 
 ATTEMPTS = 3
 _ALL_BITS = 2**256
@@ -65,7 +66,7 @@ def store_digest(journal: Journal) -> StoreDigest:
 
 def _documents(store: Store, ledger: Ledger) -> tuple[int, int]:
     total = number = 0
-    for place in places(store):
+    for place in (*places(store), (JOURNAL_DATABASE, TOKENS)):
         for document in store.find(*place):
             total = (total + _number([*place, document])) % _ALL_BITS
             number += 1

@@ -126,7 +126,7 @@ class Ledger:
 
 
 def places(store: Store) -> Iterator[tuple[str, str]]:
-    """Yield every database and collection of constants and of the register."""
+    """Yield every database and collection of constants, and of the register."""
     for database in store.databases():
         if database.startswith(PREFIX):
             for collection in store.collections(database):

@@ -15,7 +15,7 @@ from cdb.errors import BadFile, BadQuestion, Corrupt, NotBundled, NotFound, Stor
 from cdb.stores import Store
 from cdb.stores.memory import MemoryStore
 from cdb.validity import RunRange
-from tests.programs import EPIX, OtherProgram
+from tests.programs import EPIX, OtherProgram, live_at_random
 
 LONG = "epix_0123-456"
 SECOND = "epix_000002"
@@ -111,6 +111,18 @@ def test_a_bundle_of_the_past_answers_as_the_store_did_then(original, asked, tmp
         assert bundle.get(EPIX, "notes", experiment="xpp1", run=5) == original.get(
             EPIX, "notes", experiment="xpp1", run=5, as_of=seq
         )
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_any_history_is_answered_as_by_the_store(tmp_path, asked, seed):
+    db = Database(MemoryStore())
+    live_at_random(db, seed, 40)
+    bundle = make(db, tmp_path / "out.cdb", everything=True, **asked)
+    for seq in (None, *range(0, db.head + 1, 9)):
+        for experiment in ("xpp1", None):
+            assert answers(bundle, seq, experiment) == answers(db, seq, experiment)
+    for version in bundle.find(detector=EPIX, experiment="xpp1"):
+        assert bundle.data(version) == db.data(version)
 
 
 def test_it_does_not_change_when_the_store_does(original, bundle):

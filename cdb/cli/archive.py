@@ -39,6 +39,8 @@ def export_command(path: Path, dry_run: bool, yes: bool, as_json: bool, url: str
     with cdb.open(url) as db, Export(db.journal, path) as export:
         made = export.planned
         what = f"exporting {output.size(made.nbytes)}"
+        if export.begun:
+            output.say(f"going on with {export.part}, as of event {made.seq}")
         if not dry_run:
             with output.progress(what, made.nbytes) as advance:
                 made = export.write(progress=advance)
@@ -46,7 +48,7 @@ def export_command(path: Path, dry_run: bool, yes: bool, as_json: bool, url: str
         output.as_json({"file": str(path), **vars(made), "dry_run": dry_run})
         return
     done = "would be written" if dry_run else "written"
-    click.echo(f"{path} {done}")
+    output.tell(f"{path} {done}")
     output.fields(
         {
             "S": made.seq,
@@ -99,7 +101,7 @@ def _print_imported(made: "Imported", path: Path, dry_run: bool, as_json: bool) 
     if as_json:
         output.as_json(facts)
         return
-    click.echo(f"{path} is whole" + ("; it would add" if dry_run else "; added"))
+    output.tell(f"{path} is whole" + ("; it would add" if dry_run else "; added"))
     output.fields(
         {
             "events": f"{made.events}, up to S = {made.seq}",

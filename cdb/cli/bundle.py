@@ -72,7 +72,7 @@ def make_command(
         output.as_json({"file": str(path), **vars(made), "dry_run": dry_run})
         return
     done = "would be packed" if dry_run else "packed"
-    click.echo(f"{asked.scope()} as of event {made.seq} {done} into {path}")
+    output.tell(f"{asked.scope()} as of event {made.seq} {done} into {path}")
     output.fields(
         {
             "documents": made.documents,
@@ -101,7 +101,7 @@ def verify_command(path: Path, as_json: bool) -> None:
     if as_json:
         output.as_json({"file": str(path), "payloads": number, "bytes": nbytes, **facts})
         return
-    click.echo(f"{path} is whole: {number} payloads, {output.size(nbytes)}")
+    output.tell(f"{path} is whole: {number} payloads, {output.size(nbytes)}")
     output.fields({"for": facts["scope"], "S": facts["seq"]}, indent="  ")
 
 

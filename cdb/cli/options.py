@@ -220,6 +220,12 @@ rule = click.option(
     help="How to choose: range (covers the run, latest start, narrowest), latest (last added),"
     " prior or closest (in time), psana (as LCLS-II's client does).",
 )
+before = click.option(
+    "--before",
+    metavar="S",
+    callback=state,
+    help="Only versions that had left by event S, or a time.",
+)
 as_of = click.option(
     "--as-of",
     metavar="S",

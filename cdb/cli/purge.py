@@ -9,7 +9,6 @@ from cdb.cli import options, output
 from cdb.cli.command import Failure, command
 
 if TYPE_CHECKING:
-    from cdb.database import Database
     from cdb.purge import Purgeable
 
 
@@ -20,12 +19,12 @@ if TYPE_CHECKING:
     cdb purge -d epixhr2x2_000001 --before 2024-01-01T00:00:00Z \\
         -m "test runs of 2023" --yes
     """,
+    writes=True,
 )
 @options.any_detector
 @options.any_ctype
 @click.option("-e", "--experiment", metavar="NAME", help="Only what this experiment deployed.")
-@click.option("--before", metavar="S", callback=options.state,
-              help="Only versions that had left by event S, or a time.")  # fmt: skip
+@options.before
 @click.option("-m", "--reason", metavar="TEXT", help="Why; it is kept for ever.")
 @options.dry_run
 @options.yes
@@ -52,7 +51,7 @@ def purge_command(
 
     with cdb.open(url) as db:
         short = db.short_name(detector) if detector else None
-        choice = Choice(short, ctype, experiment, _event(db, before))
+        choice = Choice(short, ctype, experiment, None if before is None else db.moment(before).seq)
         found, seen = purgeable(db.journal, choice)
         if not as_json:
             _tell(found)
@@ -67,17 +66,7 @@ def purge_command(
         output.as_json(_facts(found) | {"purged": len(purged), "dry_run": dry_run})
     elif found:
         left = f", {len(found) - len(purged)} left: named again" if purged != found else ""
-        click.echo("nothing was removed" if dry_run else f"{len(purged)} payloads removed{left}")
-
-
-def _event(db: "Database", before: int | str | None) -> int | None:
-    from cdb.validity import microseconds, parse_time
-
-    if before is None:
-        return None
-    if isinstance(before, int):
-        return db.journal.moment(before).seq
-    return db.journal.moment(at=microseconds(parse_time(before))).seq
+        output.tell("nothing was removed" if dry_run else f"{len(purged)} payloads removed{left}")
 
 
 def _facts(found: "Sequence[Purgeable]") -> dict[str, Any]:
@@ -106,7 +95,7 @@ def _tell(found: "Sequence[Purgeable]") -> None:
     from cdb.purge import detectors_of
 
     if not found:
-        click.echo("nothing to purge: no bytes are named by versions that have left alone")
+        output.tell("nothing to purge: no bytes are named by versions that have left alone")
         return
     output.table(
         [
@@ -122,4 +111,4 @@ def _tell(found: "Sequence[Purgeable]") -> None:
         beneath=["types"],
     )
     total = output.size(sum(one.nbytes for one in found))
-    click.echo(f"{len(found)} payloads, {total}, can be removed for good")
+    output.tell(f"{len(found)} payloads, {total}, can be removed for good")

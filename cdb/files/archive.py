@@ -27,7 +27,7 @@ from cdb.stores.query import Document
 FORMAT = 1
 BLOCK = 512
 # A member of lines is held in memory while it is written and read [bytes].
-LINES = 4 * 2**20
+LINES = 2**20
 # So many payloads are announced at once.
 ANNOUNCED = 1000
 

@@ -15,6 +15,7 @@ import hashlib
 import json
 import mmap
 import os
+import shlex
 import sqlite3
 import tarfile
 from collections.abc import Iterator, Sequence
@@ -185,7 +186,7 @@ class BundleStore(EmbeddedStore):
         pairs = dict.fromkeys(tuple(words[n : n + 2]) for n in range(0, len(words), 2))
         words = [str(word) for pair in pairs for word in pair]
         source = ["--url", str(self.facts["source"])]
-        return " ".join(["cdb bundle make", *words, *source, self.path.name])
+        return f"cdb bundle make {shlex.join([*words, *source, self.path.name])}"
 
     def distinct(
         self, database: str, collection: str, field: str, query: Query | None = None
