@@ -4,6 +4,7 @@ import ctypes
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -99,6 +100,18 @@ class Server:
                                 yield pid, copied
             finally:
                 os.close(pidfd)
+
+    @contextmanager
+    def answered_by(self, pid: int) -> Iterator[None]:
+        """Let one worker alone answer: an idle one may take all connections there are."""
+        others = [other for other in self.workers() if other != pid]
+        for other in others:
+            os.kill(other, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for other in others:
+                os.kill(other, signal.SIGCONT)
 
     def stop(self, seconds: float = 60) -> int:
         """Ask it to stop; return its exit code."""

@@ -155,6 +155,7 @@ class BundleStore(EmbeddedStore):
         }
         self._local.connection, self._local.pid = connection, os.getpid()
         self._local.depth, self._local.sweeping = 0, False
+        self._local.number = 0  # for `stamp`: whatever the connection, a bundle never changes
         return connection
 
     def _writing(self) -> sqlite3.Connection:

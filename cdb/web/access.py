@@ -284,7 +284,9 @@ class AccessMiddleware:
             service: Service = scope["app"].state.service
             if self._grants is None:
                 self._grants = Grants(service.db.journal)
-            grant = await service.read(self._grants.of, token)
+            # On another machine the head is asked for once, for all requests that wait for it.
+            moment = await service.moment()
+            grant = await service.read(self._grants.of, token, moment)
             if grant is None:
                 raise NotAuthenticated("the token is unknown here, expired or revoked; get another")
             # Not what the table says of its subject: a token may be made to do less than he may.

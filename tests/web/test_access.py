@@ -470,3 +470,12 @@ def test_a_store_that_does_not_answer_is_no_reason_to_believe_a_token(serve, ser
 
     served_db.journal.head = gone
     assert service.post("/whoami", headers=bearer(token)).status_code == 502
+
+
+def test_the_journal_names_the_machine_behind_the_proxy(serve, served_db):
+    service = serve(client=PROXY, **PROXIED, rights={"mona": Rights(write=("cdb_rixx*",))})
+    headers = {"Remote-User": "mona@SLAC", "X-Forwarded-For": "134.79.1.2"}
+    url = "/ws-kerb/calib_ws/cdb_rixx45619/notes/"
+    assert service.post(url, json={"any": "document"}, headers=headers).status_code == 200
+    (event,) = served_db.journal.events()
+    assert (event["actor"], event["host"]) == ("mona", "134.79.1.2")

@@ -3,10 +3,13 @@
 import pytest
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.testclient import TestClient
 
+import cdb as package
 from cdb.errors import NotFound
 from cdb.stores import open_store
 from cdb.stores.memory import MemoryStore
+from cdb.web.app import make_app
 from cdb.web.headers import SECURITY, accelerated
 from cdb.web.settings import Settings
 
@@ -68,3 +71,21 @@ def test_nginx_is_told_where_a_payloads_file_is(tmp_path):
         location = accelerated(settings, store, sha256)["X-Accel-Redirect"]
     file = tmp_path / "store" / "payloads" / location.removeprefix("/payload-files/")
     assert file.read_bytes() == b"data"
+
+
+def test_a_payload_is_left_to_nginx_once_its_reader_may_read_it(tmp_path):
+    with package.open((tmp_path / "store").as_uri()) as db:
+        sha256 = db.add("a text", detector="epix_000001", ctype="notes").meta["sha256"]
+    url = f"/v1/databases/cdb_epix_000001/payloads/{sha256}"
+    more = {"url": (tmp_path / "store").as_uri(), "accel_redirect": "/payload-files/"}
+    with TestClient(make_app(Settings(anonymous_read=True, **more))) as service:
+        answer = service.get(url)
+        assert answer.headers["x-accel-redirect"] == f"/payload-files/{sha256[:2]}/{sha256}"
+        assert answer.content == b""
+        known = service.get(url, headers={"If-None-Match": answer.headers["etag"]})
+        assert known.status_code == 304
+        assert service.get(url.replace(sha256, 64 * "0")).status_code == 404
+    with TestClient(make_app(Settings(**more))) as service:
+        refused = service.get(url)
+    assert refused.status_code == 401
+    assert "x-accel-redirect" not in refused.headers
