@@ -14,7 +14,7 @@ from typing import Any
 from cdb import deployments
 from cdb.constant import RETIRED, order_of
 from cdb.errors import Corrupt, NotFound
-from cdb.journal import PENDING_SECONDS, Journal, Moment, Proposal, entry
+from cdb.journal import PENDING_SECONDS, PURGE, Journal, Moment, Proposal, entry
 from cdb.names import PREFIX, REGISTER
 from cdb.stores.base import Blob
 
@@ -57,6 +57,7 @@ class _Truth:
     head: int = 0
     documents: dict[Place, dict[str, Document]] = field(default_factory=dict)
     named: set[tuple[str, str]] = field(default_factory=set)
+    purged: set[tuple[str, str]] = field(default_factory=set)
 
     def follow(self, event: Mapping[str, Any]) -> None:
         self.head = event["_id"]
@@ -66,6 +67,8 @@ class _Truth:
                 documents[made["id"]] = made["document"]
                 self.documents[made["database"], made["collection"]] = documents
                 self.named.add((made["database"], made["document"].get("id_data")))
+            elif event["action"] == PURGE:
+                self.purged.add((made["database"], made["id"]))
             elif "set" in made and "out" not in documents.get(made["id"], {"out": 0}):
                 # A document leaves once, whatever later events say.
                 documents[made["id"]] = _left(documents[made["id"]], made)
@@ -234,7 +237,10 @@ class Check:
         }
         for (db, _), documents in sorted(truth.documents.items()):
             if db == database:
-                yield from self._payloads(database, documents.values(), records)
+                named = [d for d in documents.values()
+                         if (database, d.get("id_data")) not in truth.purged]  # fmt: skip
+                yield from self._payloads(database, named, records)
+        yield from self._unpurged(database, records, truth)
         unnamed = [
             blob
             for blob in records.values()
@@ -259,6 +265,26 @@ class Check:
             if fault:
                 where = f"{database}/{blob_id}"
                 yield Finding("payload", where, f"{fault}; put it back from a copy")
+
+    def _unpurged(
+        self, database: str, records: Mapping[str, Blob], truth: _Truth
+    ) -> Iterator[Finding]:
+        """Remove again what was purged and came back, with a copy from before for example."""
+        found = sorted(blob_id for name, blob_id in truth.purged if name == database)
+        back = [blob_id for blob_id in found if blob_id in records]
+        if not back:
+            return
+        pending = {e["_id"] for e in self.journal.moment().pending if e["action"] == PURGE}
+        if pending:  # a writer is about to remove them
+            return
+        done = False
+        if not self.dry_run:
+            with self.journal.store.sweeping() as done:
+                if done:
+                    self.journal.store.remove(database, back)
+        for blob_id in back:
+            what = f"{records[blob_id].nbytes} bytes that were purged are there again"
+            yield Finding("litter", f"{database}/{blob_id}", what, done)
 
     def _fault(
         self, database: str, blob_id: str, document: Document, records: Mapping[str, Blob]

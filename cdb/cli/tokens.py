@@ -25,7 +25,8 @@ def token_command() -> None:
     "create",
     """
     cdb token create --subject mona --read '*' --write 'cdb_rixx*'
-    cdb token create --subject deployer --write cdb_rixx45619 --expires 2031-01-01T00:00:00Z
+    cdb token create --subject deployer --write cdb_rixx45619 \\
+        --expires 2031-01-01T00:00:00Z
     cdb token create --subject operator --admin
     """,
 )

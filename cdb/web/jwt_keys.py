@@ -147,7 +147,7 @@ def _pem(path: str) -> Key:
 
     text = _read(path)
     try:
-        return _fitting(load_pem_public_key(text.encode()), path)
+        key = load_pem_public_key(text.encode())
     except (ValueError, UnsupportedAlgorithm):
         private = "PRIVATE KEY" in text
         raise BadSettings(
@@ -155,6 +155,7 @@ def _pem(path: str) -> Key:
             if private
             else f"{path} holds no public key in PEM form"
         ) from None
+    return _fitting(key, path)
 
 
 def _fitting(key: Any, path: str) -> Key:

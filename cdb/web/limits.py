@@ -22,6 +22,8 @@ from cdb.web.settings import Settings
 LINGER_SECONDS = 5
 # What fits into the buffers of a connection need not be waited for.
 LARGE_PIECE = 2**16
+# A lock that is held for microseconds is free after this, or its holder was stopped [s].
+LOCK_SECONDS = 0.01
 
 _SLOT = struct.Struct("=Qd")
 
@@ -205,13 +207,16 @@ class RateLimit:
         """
         if self._descriptor < 0:
             return False
-        for _ in range(20):
+        deadline = time.monotonic() + LOCK_SECONDS
+        while True:
             try:
                 fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except (BlockingIOError, PermissionError):
-                continue
-            return True
-        return False
+                if time.monotonic() > deadline:
+                    return False
+                os.sched_yield()
+            else:
+                return True
 
 
 class RateMiddleware:

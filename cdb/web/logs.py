@@ -19,10 +19,11 @@ from cdb.web.settings import Settings
 logger = logging.getLogger(__name__)
 
 _SECRETS = re.compile(
-    r"cdb_[A-Za-z0-9_-]{43}"  # opaque tokens
+    # Opaque tokens; a database of as long a name is told apart by its small letters.
+    r"cdb_(?=[a-z0-9_-]*[A-Z])[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"
     r"|eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*)?"  # JSON web tokens
     r"|(?i:bearer|negotiate|basic)\s+[A-Za-z0-9._~+/=-]+"
-    r"|(?<=://)[^/\s:@]*:[^/\s]*(?=@)"  # user and password in an address
+    r"|(?<=://)[^\s:@\"/]*:[^\s\"]*(?=@)"  # user and password in an address
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*"
 )
 # Fields of a record that are not said, or said under another name.

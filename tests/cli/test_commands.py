@@ -8,21 +8,38 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from cdb.cli.command import Command
+from cdb.cli.command import Command, Group
 from cdb.cli.main import COMMANDS, cli
 
 CONTEXT = click.Context(cli, info_name="cdb", **cli.context_settings)
-NAMES = cli.list_commands(CONTEXT)
+TOP = cli.list_commands(CONTEXT)
+GROUPS = {name for name in TOP if isinstance(cli.get_command(CONTEXT, name), click.Group)}
+
+
+def names() -> list[str]:
+    """Return what is typed for each command, those of groups included."""
+    found = []
+    for name in cli.list_commands(CONTEXT):
+        made = cli.get_command(CONTEXT, name)
+        inner = made.list_commands(CONTEXT) if isinstance(made, click.Group) else []
+        found += [f"{name} {one}" for one in inner] or [name]
+    return found
+
+
+NAMES = names()
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 
-WRITES = {"add", "retire", "restore", "amend", "fsck", "adopt", "deldoc", "delcol", "deldb"}
-READS = {*NAMES} - WRITES - {"completion"}
-AS_OF = READS - {"info"}
-HIDES = {"retire", "amend", "fsck", "deldoc", "delcol", "deldb"}
+WRITES = {
+    "add", "retire", "restore", "amend", "fsck", "adopt", "deldoc", "delcol", "deldb",
+    "token create", "token revoke", "export", "import", "bundle make", "purge",
+}  # fmt: skip
+READS = {*NAMES} - WRITES - {"completion", "serve", "bundle verify"}
+AS_OF = READS - {"token list"}
+HIDES = {"purge", "retire", "amend", "fsck", "deldoc", "delcol", "deldb"}
 # psana 4.3.4, `cdb --help`.
 LETTERS = {
     "add": "-d -e -c -i -r -R -t -s -v -f -m -S",
-    "get": "-d -e -c -r -t -s -f -S",
+    "get": "-d -e -c -r -t -s -v -f -S",
     "ls": "-d -e -c -r -t -s -v -S",
     "print": "-d -e -S",
     "delcol": "-d -e -S -C",
@@ -30,7 +47,10 @@ LETTERS = {
 
 
 def command(name: str) -> Command:
-    found = cli.get_command(CONTEXT, name)
+    found: click.Command | None = cli
+    for word in name.split():
+        assert isinstance(found, click.Group)
+        found = found.get_command(CONTEXT, word)
     assert isinstance(found, Command)
     return found
 
@@ -46,9 +66,16 @@ def examples(name: str) -> list[list[str]]:
     return [words[1:] for words in typed if words[0] == "cdb"]
 
 
+def parsed(words: list[str]) -> click.Context:
+    """Return what a command makes of its arguments."""
+    depth = 2 if words[0] in GROUPS else 1
+    name = " ".join(words[:depth])
+    return command(name).make_context(name, words[depth:], parent=CONTEXT)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_help_has_a_sentence_and_examples_within_80_columns(name):
-    shown = CliRunner().invoke(cli, [name, "--help"], prog_name="cdb").stdout
+    shown = CliRunner().invoke(cli, [*name.split(), "--help"], prog_name="cdb").stdout
     assert "\nExamples:\n  " in shown
     assert f"cdb {name}" in shown.partition("Examples:")[2]
     assert re.search(r"^  [A-Z].*", shown, re.MULTILINE)
@@ -59,7 +86,7 @@ def test_help_has_a_sentence_and_examples_within_80_columns(name):
 def test_the_examples_are_well_typed(name):
     assert examples(name)
     for words in examples(name):
-        command(words[0]).make_context(words[0], words[1:], parent=CONTEXT)
+        parsed(words)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -67,7 +94,7 @@ def test_the_page_has_a_section_with_an_example_that_is_run(name):
     section = re.search(rf"^##+ cdb {name}\n(.*?)(?=^##|\Z)", PAGE, re.DOTALL | re.MULTILINE)
     assert section, f"docs/cli.md has no section cdb {name}"
     assert re.search(rf"^\$ .*cdb {name}\b", section[1], re.MULTILINE)
-    assert f"[{name}](#cdb-{name})" in PAGE
+    assert f"(#cdb-{name.replace(' ', '-')})" in PAGE
 
 
 @pytest.mark.parametrize("name", sorted(READS))
@@ -97,7 +124,19 @@ def test_psanas_letters_are_there(name):
 
 def test_the_table_names_every_command_once():
     names = [name for section in COMMANDS.values() for name in section]
-    assert sorted(names) == sorted(set(names)) == sorted(NAMES)
+    assert sorted(names) == sorted(set(names)) == sorted({name.split()[0] for name in NAMES})
+    assert {name for name in names if isinstance(cli.get_command(CONTEXT, name), Group)} == GROUPS
+
+
+def test_a_group_shows_its_commands():
+    shown = CliRunner().invoke(cli, ["token", "--help"], prog_name="cdb").stdout
+    assert [name in shown for name in ("create", "list", "revoke")] == [True] * 3
+
+
+def test_a_mistyped_command_of_a_group_gets_a_hint():
+    result = CliRunner().invoke(cli, ["token", "creat"], prog_name="cdb")
+    assert result.exit_code == 2
+    assert "did you mean 'create'?" in result.stderr
 
 
 def test_psanas_underscores_may_be_typed_as_dashes():
@@ -106,3 +145,10 @@ def test_psanas_underscores_may_be_typed_as_dashes():
             "add", ["-d", "x", "-c", "y", "-f", "z", spelling, "7"], parent=CONTEXT
         )
         assert context.params["run_end"] == "7"
+
+
+def test_the_help_names_every_rule():
+    from cdb.lookup import RULES
+
+    shown = " ".join(CliRunner().invoke(cli, ["get", "--help"], prog_name="cdb").stdout.split())
+    assert [rule for rule in RULES if f" {rule} " not in shown.replace("(", " ")] == []

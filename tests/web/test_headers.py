@@ -1,0 +1,55 @@
+"""Every answer carries the security headers; pages of other sites read nothing by default."""
+
+import pytest
+from starlette.responses import Response
+from starlette.routing import Route
+
+from cdb.errors import NotFound
+from cdb.web.headers import SECURITY
+
+
+async def _page(request):
+    return Response("x", headers={"Cache-Control": "max-age=1", "Content-Security-Policy": "own"})
+
+
+async def _missing(request):
+    raise NotFound("no such thing")
+
+
+ROUTES = [Route("/page", _page), Route("/missing", _missing)]
+ORIGIN = {"Origin": "https://elog.example.org"}
+
+
+@pytest.mark.parametrize("path", ["/page", "/missing", "/nowhere"])
+def test_every_answer_has_them(serve, path):
+    answer = serve(routes=ROUTES).get(path)
+    assert {name.decode() for name, _ in SECURITY} <= {*answer.headers}
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_refusals_have_them_too(serve):
+    answer = serve(routes=ROUTES).post("/page")
+    assert answer.status_code == 401
+    assert answer.headers["x-frame-options"] == "DENY"
+
+
+def test_what_an_answer_says_itself_stands(serve):
+    answer = serve(routes=ROUTES).get("/page")
+    assert answer.headers.get_list("cache-control") == ["max-age=1"]
+    assert answer.headers.get_list("content-security-policy") == ["own"]
+
+
+def test_pages_of_other_sites_read_nothing(serve):
+    service = serve(routes=ROUTES)
+    asked = {"Access-Control-Request-Method": "GET"} | ORIGIN
+    for answer in (service.get("/page", headers=ORIGIN), service.options("/page", headers=asked)):
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+
+
+def test_pages_of_a_named_site_read(serve):
+    service = serve(routes=ROUTES, cors_origins=(ORIGIN["Origin"],))
+    answer = service.get("/page", headers=ORIGIN)
+    assert answer.headers["access-control-allow-origin"] == ORIGIN["Origin"]
+    other = service.get("/page", headers={"Origin": "https://evil.example.org"})
+    assert "access-control-allow-origin" not in other.headers
