@@ -477,6 +477,12 @@ class Database:
             data = self._whole(database, blob_id, sha256)
             if data is not None:
                 return data
+        purge = self.journal.purge_of(database, named)
+        if purge is not None:
+            raise Purged(
+                f"the payload {sha256} in {database} was {deployments.how_purged(purge)}; the "
+                "document is all that is left"
+            )
         raise Corrupt(
             f"the payload {sha256} in {database} is damaged; `cdb fsck --payloads` finds all such, "
             "and adding the data again heals"

@@ -210,7 +210,7 @@ class Deployment:
 
 
 def is_kept(journal: Journal, database: str, blob_id: str) -> bool:
-    """Return whether an upload is there and no sweep names it: what counts is the event."""
+    """Return whether bytes are there and no event removes them: what counts is the event."""
     swept = any(
         event["action"] in (SWEEP, PURGE)
         and any((e["database"], e["id"]) == (database, blob_id) for e in event["versions"])
@@ -382,12 +382,13 @@ def retire_all(
         )
 
     event = _committed(commit, propose, "retire", *version_ids)
-    gone = {made["id"] for made in event["versions"]}
-    out = {"out": event["_id"]}
+    # Of an event that was committed before, under the same key, nothing was proposed now.
+    named = {made["id"] for made in event["versions"]}
+    fates = fates_of(journal, version_ids).values()
+    firsts = [next(e for e in fate.copies if e["id"] in named) for fate in fates]
     return [
-        version_of(made["document"] | out, made["database"], made["collection"])
-        for fate in fates_of(journal, version_ids).values()
-        for made in [next(made for made in fate.copies if made["id"] in gone)]
+        version_of(made["document"] | {"out": event["_id"]}, made["database"], made["collection"])
+        for made in firsts
     ]
 
 
@@ -473,7 +474,7 @@ def _committed(
     event = commit(propose)
     assert event is not None  # `propose` always proposes
     check_repeated(event, action)
-    if not {*version_ids} <= {made["id"] for made in event["versions"]}:
+    if not set(version_ids) <= {made["id"] for made in event["versions"]}:
         raise WrongState(_other_use(event))
     return event
 

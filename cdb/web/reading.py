@@ -62,7 +62,6 @@ async def ready(request: Request, _: Arguments) -> Response:
 async def databases(request: Request, given: Arguments) -> Response:
     """List the databases that may be read."""
     service, caller = service_of(request), caller_of(request)
-    require_reader(caller)
     moment = await service.moment(given.get("as_of"))
     found = await service.work(service.db.databases, may_read=caller.may_read, as_of=moment)
     return await answers.of_state(service, moment, databases=found)
@@ -71,7 +70,6 @@ async def databases(request: Request, given: Arguments) -> Response:
 async def detectors(request: Request, given: Arguments) -> Response:
     """List the detectors whose database may be read."""
     service, caller = service_of(request), caller_of(request)
-    require_reader(caller)
     moment = await service.moment(given.get("as_of"))
     known = await service.work(service.db.detectors, as_of=moment)
     found = [d for d in known if caller.may_read(names.detector_database(d["detector"]))]
@@ -81,7 +79,6 @@ async def detectors(request: Request, given: Arguments) -> Response:
 async def experiments(request: Request, given: Arguments) -> Response:
     """List the experiments whose database may be read."""
     service, caller = service_of(request), caller_of(request)
-    require_reader(caller)
     moment = await service.moment(given.get("as_of"))
     known = await service.work(service.db.experiments, as_of=moment)
     found = [e for e in known if caller.may_read(names.PREFIX + e["experiment"])]
@@ -283,15 +280,3 @@ def _why_missing(
 def _searched(service: Service, given: Arguments, moment: Moment) -> list[str]:
     which = {name: given[name] for name in ("experiment", "dbsuffix", "rule") if name in given}
     return service.db.searched(given["detector"], **which, as_of=moment)
-
-
-def require_reader(caller: Caller) -> None:
-    """Refuse who may read nothing at all.
-
-    Raises
-    ------
-    NotAuthenticated, NotAllowed
-        As `Caller.require_read` does.
-    """
-    if not (caller.admin or caller.read or caller.write):
-        raise caller.refusal("read", "this database")

@@ -378,7 +378,12 @@ ENDPOINTS = (
 
 def routes() -> list[BaseRoute]:
     """Return the routes below ``/v1``, and those of metrics and of the documentation."""
+    return list(_routes())
+
+
+@cache
+def _routes() -> tuple[BaseRoute, ...]:
     # A route is tried after all before it: those that are asked most come first.
     hot = ("/v1/resolve", PAYLOAD)
     ordered = sorted(ENDPOINTS, key=lambda endpoint: endpoint.path not in hot)
-    return [endpoint.route() for endpoint in ordered]
+    return tuple(endpoint.route() for endpoint in ordered)

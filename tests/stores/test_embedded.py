@@ -49,3 +49,16 @@ def test_a_disk_whose_files_have_one_name_holds_a_store_too(tmp_path, monkeypatc
         store.insert("cdb_x", "y", [{"_id": 1}])
         assert store.databases() == ["cdb_x"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["documents.sqlite", "payloads"]
+
+
+def test_a_store_of_the_first_layout_gets_the_index_of_nonces(tmp_path):
+    with open_store(tmp_path.as_uri()) as store:
+        store.insert("cdbjournal", "journal", [{"_id": 1, "nonce": "a"}])
+    with sqlite3.connect(tmp_path / "documents.sqlite") as connection:
+        connection.execute("DROP INDEX documents_nonce")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    with open_store(tmp_path.as_uri()) as store:
+        assert [d["_id"] for d in store.find("cdbjournal", "journal", {"nonce": "a"})] == [1]
+        found = store._writing().execute("SELECT name FROM sqlite_master WHERE name LIKE '%nonce'")
+        assert found.fetchone() is not None
