@@ -549,6 +549,9 @@ class Import:
         return taken
 
 
+# What is granted travels with the events, beside the databases of constants.
+
+
 def _check_database(name: str) -> None:
     if not name.startswith(PREFIX):
         raise BadFile(

@@ -89,7 +89,8 @@ class Copies:
                 return [entry(database, collection, id_, keys[0], made)]
 
             keys = _keys(database, collection, document)
-            return Proposal("add", "", build, frozenset(keys), _uploads(database, document))
+            named = _uploads(database, document)
+            return Proposal("add", "", build, frozenset(keys), named, blobs=named)
 
         return self._committed(propose)
 
@@ -209,10 +210,8 @@ class Copies:
                     gone | {"copy": made["_id"]},
                 ]
 
-            return Proposal(
-                "amend", REPLACED, build, frozenset(keys), _uploads(database, document),
-                frozenset([old["_id"]]),
-            )  # fmt: skip
+            named, ids = _uploads(database, document), frozenset([old["_id"]])
+            return Proposal("amend", REPLACED, build, frozenset(keys), named, ids, named)
 
         return self._committed(propose)
 

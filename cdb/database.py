@@ -9,23 +9,25 @@ import logging
 import os
 import time as clock
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from numbers import Integral
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from cdb import deployments, enrolment, inventory, listing, lookup, names, search
 from cdb.calibconst import Calibconst, Detector
 from cdb.constant import AMENDABLE, Version, new_document, version_of
 from cdb.copies import Copies
-from cdb.errors import BadQuestion, Corrupt, NotFound, Purged, shown
+from cdb.errors import BadQuestion, Corrupt, NotFound, Purged, WrongState, shown
 from cdb.indexes import Indexes
-from cdb.journal import Journal, Moment, Step, no_step
+from cdb.journal import Head, Journal, Moment, Step, no_step
 from cdb.lookup import Place, Question
 from cdb.search import Explanation
 from cdb.stores import open_store
 from cdb.stores.base import Progress, Store
+from cdb.stores.query import Query, Sort
 from cdb.validity import (
     RunRange,
     from_microseconds,
@@ -36,10 +38,13 @@ from cdb.validity import (
     time_stamp,
 )
 
+if TYPE_CHECKING:
+    from cdb.payload import Encoded
+
 logger = logging.getLogger(__name__)
 
 Time = datetime | int | float | str
-AsOf = Time
+AsOf = Time | Moment
 Document = dict[str, Any]
 
 
@@ -173,6 +178,7 @@ class Database:
         source: Mapping[str, Any] | None = None,
         dry_run: bool = False,
         progress: Progress | None = None,
+        key: str | None = None,
     ) -> Version:
         """Add a constant: to the experiment's database and the detector's, both or neither.
 
@@ -204,6 +210,8 @@ class Database:
             Check everything and return what would be added, but write nothing.
         progress : callable, optional
             Called with the number of bytes uploaded since the last call.
+        key : str, optional
+            Idempotency key: a second call with the same one returns what the first one added.
 
         Returns
         -------
@@ -232,20 +240,89 @@ class Database:
 
         names.check_ctype(ctype)
         names.check_detector(detector)
+        RunRange.parse(run, run_end)
+        if time is not None:
+            parse_time(time)
+        plain = payload.encode(data)
+        fields = {
+            "version": version, "comment": comment, "detname": detname, "dettype": dettype,
+            "longname": longname, "dtype": dtype, "run_orig": run_orig,
+            "tstamp_orig": tstamp_orig, "iofname": iofname, "extpars": extpars, "unit": unit,
+            "conditions": conditions, "source": source, "valid_from": valid_from,
+            "valid_until": valid_until,
+        }  # fmt: skip
+        return self.deploy(
+            payload.Encoded(
+                plain.fields,
+                payload.digest(plain.data),
+                memoryview(plain.data).nbytes,
+                plain.data,
+            ),
+            detector=detector,
+            ctype=ctype,
+            experiment=experiment,
+            dbsuffix=dbsuffix,
+            run=run,
+            run_end=run_end,
+            time=time,
+            fields=fields,
+            again=again,
+            dry_run=dry_run,
+            progress=progress,
+            key=key,
+        )
+
+    def deploy(
+        self,
+        encoded: "Encoded",
+        *,
+        detector: str,
+        ctype: str,
+        experiment: str | None = None,
+        dbsuffix: str | None = None,
+        run: int | str = 0,
+        run_end: int | str | None = "end",
+        time: Time | None = None,
+        fields: Mapping[str, Any] | None = None,
+        again: bool = False,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+        key: str | None = None,
+        permit: Callable[[Sequence[str]], None] | None = None,
+    ) -> Version:
+        """Add a payload that is encoded already, or even stored: what `add` does, from there on.
+
+        Parameters
+        ----------
+        encoded : Encoded
+            The payload; without its bytes if they were uploaded to one of the databases before.
+        detector, ctype, experiment, dbsuffix, run, run_end, time, again, dry_run : optional
+            See `add`.
+        fields : mapping, optional
+            The further arguments of `add`, by name.
+        progress, key : optional
+            See `add`.
+        permit : callable, optional
+            Called with the names of the databases before they are written; what it raises stops
+            the deployment.
+
+        Raises
+        ------
+        WrongState
+            If the bytes are not here and not there: they must be sent again. If the key was
+            used for something else.
+        """
+        names.check_ctype(ctype)
+        names.check_detector(detector)
         runs = RunRange.parse(run, run_end)
         begin = None if time is None else parse_time(time)
-        encoded = payload.encode(data)
         for check, name in ((names.check_experiment, experiment), (names.check_dbsuffix, dbsuffix)):
             if name is not None:
                 check(name)
         short, is_new = enrolment.enrol(self.journal, detector, dry_run=True)
-        fields = {
-            "version": version, "comment": comment, "detname": detname, "dettype": dettype,
-            "longname": longname or (None if detector == short else detector), "dtype": dtype,
-            "run_orig": run_orig, "tstamp_orig": tstamp_orig, "iofname": iofname,
-            "extpars": extpars, "unit": unit, "conditions": conditions, "source": source,
-            "valid_from": valid_from, "valid_until": valid_until,
-        }  # fmt: skip
+        given = dict(fields or {})
+        if not given.get("longname") and detector != short:
+            given["longname"] = detector
         document = new_document(
             detector=short,
             ctype=ctype,
@@ -253,30 +330,162 @@ class Database:
             time=begin or datetime.fromtimestamp(self.journal.now(), UTC),
             experiment=experiment,
             payload_fields=encoded.fields,
-            sha256=payload.digest(encoded.data),
-            nbytes=memoryview(encoded.data).nbytes,
-            fields=fields,
+            sha256=encoded.sha256,
+            nbytes=encoded.nbytes,
+            fields=given,
         )
+        databases = names.databases_of(short, experiment, dbsuffix)
+        if permit:
+            permit(databases)
+        data = encoded.data
+        sent: dict[str, str] = {}
+        if data is None:
+            data, sent = self._sent(encoded, databases)
         if is_new:
             short = self._enrol(detector, short, experiment, dbsuffix, dry_run=dry_run)
             document |= {"detector": short, "shortname": short}
-        databases = names.databases_of(short, experiment, dbsuffix)
-        shared = inventory.prepare(
-            self.store, databases, short, document["sha256"], dry_run=dry_run
-        )
+            databases = names.databases_of(short, experiment, dbsuffix)
+            if permit:
+                permit(databases)
+        shared = inventory.prepare(self.store, databases, short, encoded.sha256, dry_run=dry_run)
         return deployments.Deployment(
             self.journal,
             databases,
             short,
             document,
-            encoded.data,
+            data,
             private=dbsuffix is not None,
             time=begin,
             again=again,
             shared=shared,
             dry_run=dry_run,
             progress=progress,
+            sent=sent,
+            nonce=key,
         ).commit()
+
+    def _sent(
+        self, encoded: "Encoded", databases: Sequence[str]
+    ) -> tuple[bytes | memoryview, dict[str, str]]:
+        """Return bytes that were uploaded before, and where they are under which id."""
+        sent: dict[str, str] = {}
+        data: bytes | memoryview | None = None
+        for database in databases:
+            for blob_id in self._copies_of(database, encoded.sha256):
+                found = self._whole(database, blob_id, encoded.sha256)
+                if found is not None:
+                    data, sent[database] = found, blob_id
+                    break
+        if data is None:
+            raise WrongState(
+                f"no payload {encoded.sha256} is in {' or '.join(databases)}: it was not sent, or "
+                "too long ago; send the data again, then repeat"
+            )
+        encoded.check(data)
+        return data, sent
+
+    def _copies_of(self, database: str, sha256: str) -> list[str]:
+        """Return the ids of bytes with a digest that a document may name."""
+        named = inventory.payload_id(self.store, database, sha256)
+        uploads = [blob.id for blob in self.store.uploads(database, sha256)]
+        kept = [id_ for id_ in uploads if deployments.is_kept(self.journal, database, id_)]
+        return list(dict.fromkeys([*([named] if named else []), *kept]))
+
+    def _whole(self, database: str, blob_id: str, sha256: str) -> bytes | memoryview | None:
+        """Return stored bytes if they have their digest, which a process asks once."""
+        try:
+            data = self.store.read(database, blob_id)
+        except NotFound:
+            return None
+        if (database, blob_id + sha256) not in self._verified:
+            if hashlib.sha256(data).hexdigest() != sha256:
+                return None
+            self._verified.add((database, blob_id + sha256))
+        return data
+
+    def upload(
+        self,
+        database: str,
+        data: bytes | memoryview,
+        *,
+        sha256: str,
+        progress: Progress | None = None,
+    ) -> None:
+        """Store bytes for a deployment that comes later; once, however often it is called.
+
+        Parameters
+        ----------
+        database : str
+            Where the deployment will be; if in two databases, one of them suffices.
+        data : bytes or memoryview
+            The payload; its digest is the caller's to know.
+        sha256 : str
+            The digest, hexadecimal.
+        progress : callable, optional
+            Called with the number of bytes written since the last call.
+
+        Raises
+        ------
+        BadName
+            If there can be no such database.
+        """
+        names.check_database(database)
+        inventory.prepare(self.store, [database], "fs.files", "", dry_run=True)
+        for blob_id in self._copies_of(database, sha256):
+            if self._whole(database, blob_id, sha256) is not None:
+                return
+        moment = self.journal.moment()
+        self.journal.check_clock(moment)
+        inventory.prepare(self.store, [database], "fs.files", "", dry_run=False)
+        self.store.write(database, data, sha256=sha256, head=moment.seq, progress=progress)
+
+    def payload(self, database: str, sha256: str) -> bytes | memoryview:
+        """Return the bytes with a digest that a version in a database names or named, verified.
+
+        Raises
+        ------
+        NotFound
+            If no version there does; bytes that were only uploaded are nobody's yet.
+        Corrupt
+            If the stored bytes are damaged.
+        """
+        named = inventory.payload_id(self.store, database, sha256)
+        if named is None:
+            named = self._pending_payload(database, sha256)
+        if named is None:
+            raise NotFound(f"no version in {database} has or had the payload {sha256}")
+        for blob_id in dict.fromkeys([named, *self._copies_of(database, sha256)]):
+            data = self._whole(database, blob_id, sha256)
+            if data is not None:
+                return data
+        raise Corrupt(
+            f"the payload {sha256} in {database} is damaged; `cdb fsck --payloads` finds all such, "
+            "and adding the data again heals"
+        )
+
+    def foreign_payload(self, database: str, blob_id: str) -> bytes | memoryview:
+        """Return bytes that another program stored, by their id: no digest names them.
+
+        Raises
+        ------
+        NotFound
+            If there are none, or a writer of ours stored them.
+        """
+        blob = self.store.blob(database, blob_id)
+        if blob is None or blob.head is not None:
+            raise NotFound(
+                f"no bytes {blob_id} of another program are in {database}; payloads of ours are "
+                "asked for by their sha256"
+            )
+        return self.store.read(database, blob_id)
+
+    def _pending_payload(self, database: str, sha256: str) -> str | None:
+        """Return the id of bytes that an event names which is not completed yet."""
+        for place, documents in self.journal.moment().added.items():
+            for document in documents.values():
+                if place[0] == database and document.get("sha256") == sha256:
+                    return str(document["id_data"])
+        return None
 
     def _enrol(
         self,
@@ -432,15 +641,15 @@ class Database:
             return f"{sentence}; no constants at all are there, `cdb ls` shows what there is"
         return f"{sentence}; types there are: {', '.join(sorted(types))}"
 
-    def version_by_id(self, id: str) -> Version:  # noqa: A002
-        """Return a version as it stands now, also one that has left, without its data.
+    def version_by_id(self, id: str, *, as_of: AsOf | None = None) -> Version:  # noqa: A002
+        """Return a version, also one that has left, without its data.
 
         Raises
         ------
         NotFound
             If the journal does not know the version.
         """
-        return deployments.version_by_id(self.journal, id)
+        return deployments.version_by_id(self.journal, self.moment(as_of), id)
 
     def data(
         self, version: Version, *, allow_pickle: bool = False, progress: Progress | None = None
@@ -540,7 +749,7 @@ class Database:
         moment = self.moment(as_of)
         short = self._short_name(name, moment)
         places = _places(short, experiment, dbsuffix, rule)
-        versions = self._versions(moment, places, question)
+        versions = self._versions(moment, self._indexes.winners(moment, places, question))
         _warn_of_foreign(moment, versions.values())
         recipe = None
         if self.store.shared:
@@ -555,12 +764,33 @@ class Database:
         )
         return Detector(short, name, experiment, question.run, moment.seq, calibconst)
 
+    def holding(
+        self,
+        name: str,
+        *,
+        experiment: str | None = None,
+        dbsuffix: str | None = None,
+        run: int | str | None = None,
+        time: Time | None = None,
+        rule: str = "range",
+        as_of: AsOf | None = None,
+    ) -> "Holding":
+        """Return which versions hold, without reading one; parameters are those of `get`."""
+        question = _question(run, time, rule, experiment)
+        moment = self.moment(as_of)
+        short = self._short_name(name, moment)
+        places = _places(short, experiment, dbsuffix, rule)
+        return Holding(short, moment, self._indexes.winners(moment, places, question))
+
+    def versions(self, holding: "Holding") -> dict[str, Version]:
+        """Return the versions that hold, by type."""
+        return self._versions(holding.moment, holding.winners)
+
     def _versions(
-        self, moment: Moment, places: list[Place], question: Question
+        self, moment: Moment, winners: Mapping[str, tuple[Place, str]]
     ) -> dict[str, Version]:
-        """Return the version that holds of each type."""
         ids: dict[Place, list[str]] = {}
-        for place, version_id in self._indexes.winners(moment, places, question).values():
+        for place, version_id in winners.values():
             ids.setdefault(place, []).append(version_id)
         found: dict[str, Version] = {}
         for place, wanted in ids.items():
@@ -585,7 +815,10 @@ class Database:
         run: int | str | None = None,
         time: Time | None = None,
         version: str | None = None,
+        query: Query | None = None,
+        sort: Sort = (),
         limit: int = 0,
+        skip: int = 0,
         as_of: AsOf | None = None,
     ) -> list[Version]:
         """Return the visible versions that fit, without payloads, by type and first run.
@@ -606,8 +839,15 @@ class Database:
             Only versions that are valid from this time or earlier.
         version : str, optional
             Only versions with this label.
+        query : mapping, optional
+            What else the fields must fulfil, in the subset of MongoDB's language that
+            `cdb.stores.query` describes.
+        sort : sequence of (field, 1 or -1), optional
+            Another order.
         limit : int, optional
             At most so many.
+        skip : int, optional
+            So many of the first are left out.
         as_of : int, datetime or str, optional
             Event or time.
 
@@ -636,8 +876,59 @@ class Database:
             run=question.run,
             time=question.time,
             version=version,
+            query=query,
+            sort=sort,
             limit=limit,
+            skip=skip,
         )
+
+    def searched(
+        self,
+        detector: str,
+        *,
+        experiment: str | None = None,
+        dbsuffix: str | None = None,
+        rule: str = "range",
+        as_of: AsOf | None = None,
+    ) -> list[str]:
+        """Return the databases that a look-up asks, in order; parameters are those of `get`."""
+        places = _places(self._short_name(detector, self.moment(as_of)), experiment, dbsuffix, rule)
+        return list(dict.fromkeys(place.database for place in places))
+
+    def shelf(
+        self,
+        detector: str | None,
+        experiment: str | None,
+        dbsuffix: str | None,
+        *,
+        as_of: AsOf | None = None,
+    ) -> str:
+        """Return the database that `find` and `history` look into; parameters are theirs."""
+        moment = self.moment(as_of)
+        if detector is not None:
+            short = self._short_name(detector, moment)
+            return names.databases_of(short, experiment, dbsuffix)[0]
+        if experiment is None:
+            raise BadQuestion("name a detector, an experiment or both: -d, -e")
+        return names.experiment_database(experiment)
+
+    def filed(self, id: str) -> list[str]:  # noqa: A002
+        """Return the databases of a version and of its copies, which retire with it."""
+        return [made["database"] for made in deployments.fate_of(self.journal, id).copies]
+
+    def databases(
+        self, *, may_read: Callable[[str], bool] = lambda _: True, as_of: AsOf | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the databases: `database`, and its `collections` with their `documents`.
+
+        Parameters
+        ----------
+        may_read : callable, optional
+            From the name of a database to whether it is to be listed.
+        as_of : int, datetime or str, optional
+            Event or time.
+        """
+        return listing.databases(self.journal, self.moment(as_of), may_read)
 
     def history(
         self,
@@ -690,7 +981,14 @@ class Database:
 
     # retiring and mending ----------------------------------------------------------------------
 
-    def retire(self, id: str, *, reason: str, dry_run: bool = False) -> Version:  # noqa: A002
+    def retire(
+        self,
+        id: str,  # noqa: A002
+        *,
+        reason: str,
+        dry_run: bool = False,
+        key: str | None = None,
+    ) -> Version:
         """Take a version out of look-ups, all its copies in one event; its bytes stay.
 
         Parameters
@@ -701,6 +999,8 @@ class Database:
             Why; it is kept.
         dry_run : bool, optional
             Only check.
+        key : str, optional
+            See `add`.
 
         Raises
         ------
@@ -709,7 +1009,7 @@ class Database:
         WrongState
             If it has left already.
         """
-        return deployments.retire(self.journal, self._commit(dry_run), id, reason)
+        return deployments.retire(self.journal, self._commit(dry_run, key), id, reason)
 
     def retire_all(
         self, ids: Sequence[str], *, reason: str, dry_run: bool = False
@@ -727,13 +1027,20 @@ class Database:
             return []
         return deployments.retire_all(self.journal, self._commit(dry_run), ids, reason)
 
-    def restore(self, id: str, *, reason: str, dry_run: bool = False) -> Version:  # noqa: A002
+    def restore(
+        self,
+        id: str,  # noqa: A002
+        *,
+        reason: str,
+        dry_run: bool = False,
+        key: str | None = None,
+    ) -> Version:
         """Bring a retired version back, in its old place among equals.
 
         Parameters and errors are those of `retire`; a version that was replaced is not restored,
         the error names its successor.
         """
-        return deployments.restore(self.journal, self._commit(dry_run), id, reason)
+        return deployments.restore(self.journal, self._commit(dry_run, key), id, reason)
 
     def amend(
         self,
@@ -751,6 +1058,7 @@ class Database:
         source: Mapping[str, Any] | None = None,
         reason: str = "",
         dry_run: bool = False,
+        key: str | None = None,
     ) -> Version:
         """Change the metadata of a version; the payload and its place among equals stay.
 
@@ -764,6 +1072,8 @@ class Database:
             Why; it is kept.
         dry_run : bool, optional
             Only check.
+        key : str, optional
+            See `add`.
 
         Returns
         -------
@@ -789,26 +1099,37 @@ class Database:
             changes |= deployments.amended_runs(self.journal, id, run, run_end)
         if not changes:
             raise BadQuestion(f"nothing to change; give run, run_end, time, {', '.join(AMENDABLE)}")
-        return deployments.amend(self.journal, self._commit(dry_run), id, changes, reason)
+        return deployments.amend(self.journal, self._commit(dry_run, key), id, changes, reason)
 
-    def _commit(self, dry_run: bool) -> Any:
-        return self.journal.rehearse if dry_run else self.journal.commit
+    def _commit(self, dry_run: bool, key: str | None = None) -> Any:
+        return self.journal.rehearse if dry_run else partial(self.journal.commit, nonce=key)
 
     # moments -----------------------------------------------------------------------------------
 
-    def moment(self, as_of: AsOf | None = None) -> Moment:
-        """Return the state that an event or a time stands for; its `seq` asks for it again.
+    def moment(self, as_of: AsOf | None = None, *, head: Head | None = None) -> Moment:
+        """Return the state that an event or a time stands for, or the present one.
+
+        It can be given as `as_of` to several questions, which then see the same state.
+
+        Parameters
+        ----------
+        as_of : int, datetime or str, optional
+            Event or time.
+        head : Head, optional
+            The head, if it was asked for just now.
 
         Raises
         ------
         BadQuestion
             If there is no such event yet.
         """
+        if isinstance(as_of, Moment):
+            return as_of
         if as_of is None:
-            return self.journal.moment()
+            return self.journal.moment(head=head)
         if isinstance(as_of, Integral) and not isinstance(as_of, bool):
-            return self.journal.moment(int(as_of))
-        moment = self.journal.moment(at=microseconds(parse_time(as_of)))
+            return self.journal.moment(int(as_of), head=head)
+        moment = self.journal.moment(at=microseconds(parse_time(as_of)), head=head)
         if moment.provisional:
             logger.warning(
                 "the answer as of %s is provisional: later events may come before that time; "
@@ -821,6 +1142,25 @@ class Database:
         if names.is_short_name(detector):
             return detector
         return enrolment.short_name(self.journal, detector, moment)
+
+
+@dataclass(frozen=True)
+class Holding:
+    """Which version holds of each type of a detector.
+
+    Attributes
+    ----------
+    detector : str
+        Short name.
+    moment : Moment
+        As of when.
+    winners : mapping of str to (Place, str)
+        Where the version of each type is, and its id.
+    """
+
+    detector: str
+    moment: Moment
+    winners: Mapping[str, tuple[Place, str]]
 
 
 def _places(short: str, experiment: str | None, dbsuffix: str | None, rule: str) -> list[Place]:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from cdb import validity
+from cdb.actor import actor
 from cdb.constant import (
     NO_COPY,
     RETIRED,
@@ -58,6 +59,10 @@ class Deployment:
         Whether to write nothing.
     progress : callable or None
         Called with the number of bytes uploaded.
+    sent : mapping of str to str
+        Ids of these bytes where they were uploaded before, by database.
+    nonce : str or None
+        The caller's own; see `Journal.commit`.
     """
 
     journal: Journal
@@ -71,18 +76,35 @@ class Deployment:
     shared: Mapping[str, str] = field(default_factory=dict)
     dry_run: bool = False
     progress: Progress | None = None
+    sent: Mapping[str, str] = field(default_factory=dict)
+    nonce: str | None = None
     existing: Document | None = None
     _uploads: dict[str, str] = field(default_factory=dict)
 
     def commit(self) -> Version:
         """Commit the deployment; return the new version, or the one that is there already."""
-        event = (self.journal.rehearse if self.dry_run else self.journal.commit)(self.propose)
+        if self.dry_run:
+            event = self.journal.rehearse(self.propose)
+        else:
+            event = self.journal.commit(self.propose, nonce=self.nonce)
         if event is None:
             assert self.existing is not None  # `propose` said so
             return version_of(self.existing, self.databases[0], self.detector)
         made = event["versions"][0]
+        if self.nonce is not None:
+            self._check_repeated(event)
         version = version_of(made["document"], made["database"], made["collection"])
         return Version(version.id, version.database, version.collection, version.meta, new=True)
+
+    def _check_repeated(self, event: Document) -> None:
+        """Refuse a nonce under which something else was committed."""
+        check_repeated(event, "add")
+        made = event["versions"][0]
+        same = ("ctype", "run", "end", "sha256", "experiment", "version", "comment")
+        if made["database"] != self.databases[0] or any(
+            made["document"].get(name) != self.document.get(name) for name in same
+        ):
+            raise WrongState(_other_use(event))
 
     def propose(self, moment: Moment) -> Proposal | None:
         """Return what to commit as of a moment, None if it is there already."""
@@ -153,6 +175,10 @@ class Deployment:
         if self.dry_run:
             return ""
         uploaded = self._uploads.get(database)
+        sent = self.sent.get(database)
+        if uploaded is None and sent is not None and is_kept(self.journal, database, sent):
+            self._uploads[database] = sent
+            return sent
         if uploaded is None or self._is_named(database, uploaded, moment, SWEEP):
             self._uploads[database] = store.write(
                 database,
@@ -181,6 +207,35 @@ class Deployment:
             and any((e["database"], e["id"]) == (database, blob_id) for e in event["versions"])
             for event in moment.pending
         )
+
+
+def is_kept(journal: Journal, database: str, blob_id: str) -> bool:
+    """Return whether an upload is there and no sweep names it: what counts is the event."""
+    swept = any(
+        event["action"] in (SWEEP, PURGE)
+        and any((e["database"], e["id"]) == (database, blob_id) for e in event["versions"])
+        for event in journal.events_naming(blob_id)
+    )
+    return not swept and journal.store.blob(database, blob_id) is not None
+
+
+def check_repeated(event: Document, action: str) -> None:
+    """Refuse an event that was committed under the caller's nonce, but not for what he asks now.
+
+    Raises
+    ------
+    WrongState
+        If it is another action, or another's.
+    """
+    if event["action"] != action or event["actor"] != actor().login:
+        raise WrongState(_other_use(event))
+
+
+def _other_use(event: Document) -> str:
+    return (
+        f"the idempotency key {event['nonce']} was used for something else, event {event['_id']}; "
+        "make a new key for each new request"
+    )
 
 
 @dataclass(frozen=True)
@@ -252,12 +307,25 @@ def _fate(version_id: str, told: Sequence[tuple[Document, Document]]) -> Fate:
     return Fate(added, _copies(added["versions"], version_id), left, successor)
 
 
-def version_by_id(journal: Journal, version_id: str) -> Version:
-    """Return a version as it stands now, also one that has left."""
+def version_by_id(journal: Journal, moment: Moment, version_id: str) -> Version:
+    """Return a version as it stood at a moment, also one that had left.
+
+    Raises
+    ------
+    NotFound
+        If the journal did not know it then.
+    """
     fate = fate_of(journal, version_id)
-    made = next(made for made in fate.copies if made["id"] == version_id)
-    out = {} if fate.left is None else {"out": fate.left["_id"]}
-    return version_of(made["document"] | out, made["database"], made["collection"])
+    if fate.added["_id"] > moment.seq:
+        raise NotFound(
+            f"no version {version_id} is known as of event {moment.seq}: it was added by event "
+            f"{fate.added['_id']}"
+        )
+    made = next(made for made in fate.added["versions"] if made["id"] == version_id)
+    document = dict(made["document"])
+    if fate.left is not None:
+        document["out"] = fate.left["_id"]
+    return version_of(document, made["database"], made["collection"], seq=moment.seq)
 
 
 def _copies(entries: Sequence[Document], version_id: str) -> tuple[Document, ...]:
@@ -298,7 +366,6 @@ def retire_all(
         Of each the experiment's copy, where there are two that have not left.
     """
     _check_reason(reason)
-    firsts: list[Document] = []
 
     def propose(_: Moment) -> Proposal:
         fates = fates_of(journal, version_ids)
@@ -306,7 +373,6 @@ def retire_all(
             if fate.left is not None:
                 raise WrongState(f"{version_id} has left already: {_end_of(fate)}")
         leaving = _live_copies(journal, fates.values())
-        firsts[:] = [next(e for e in fate.copies if e["id"] in leaving) for fate in fates.values()]
         return Proposal(
             "retire",
             reason,
@@ -315,11 +381,13 @@ def retire_all(
             ids=frozenset(leaving),
         )
 
-    event = commit(propose)
-    assert event is not None  # `propose` always proposes
+    event = _committed(commit, propose, "retire", *version_ids)
+    gone = {made["id"] for made in event["versions"]}
+    out = {"out": event["_id"]}
     return [
-        version_of(made["document"] | {"out": event["_id"]}, made["database"], made["collection"])
-        for made in firsts
+        version_of(made["document"] | out, made["database"], made["collection"])
+        for fate in fates_of(journal, version_ids).values()
+        for made in [next(made for made in fate.copies if made["id"] in gone)]
     ]
 
 
@@ -346,12 +414,12 @@ def restore(journal: Journal, commit: Commit, version_id: str, reason: str) -> V
         _check_not_purged(journal, fate)
         return _renewed(fate, "restore", reason, {}, leaves=False)
 
-    return _committed(commit, propose)
+    return _successor(_committed(commit, propose, "restore", version_id))
 
 
 def _check_not_purged(journal: Journal, fate: Fate) -> None:
     for made in fate.copies:
-        event = journal.purge_of(made["database"], str(made["document"]["id_data"]))
+        event = journal.purge_of(made["database"], str(made["document"].get("id_data")))
         if event is not None:
             raise WrongState(
                 f"the data of {made['id']} were {how_purged(event)}: nothing to restore; add "
@@ -379,7 +447,7 @@ def amend(
         fate = _in_state(journal, fate, version_id, live=True)
         return _renewed(fate, "amend", reason, changes, leaves=True)
 
-    return _committed(commit, propose)
+    return _successor(_committed(commit, propose, "amend", version_id))
 
 
 def amended_runs(
@@ -399,9 +467,18 @@ def _check_reason(reason: str) -> None:
         raise BadQuestion("a reason is needed: it is what others will read years later")
 
 
-def _committed(commit: Commit, propose: Callable[[Moment], Proposal]) -> Version:
+def _committed(
+    commit: Commit, propose: Callable[[Moment], Proposal], action: str, *version_ids: str
+) -> Document:
     event = commit(propose)
     assert event is not None  # `propose` always proposes
+    check_repeated(event, action)
+    if not {*version_ids} <= {made["id"] for made in event["versions"]}:
+        raise WrongState(_other_use(event))
+    return event
+
+
+def _successor(event: Document) -> Version:
     made = next(e for e in event["versions"] if "document" in e)
     version = version_of(made["document"], made["database"], made["collection"])
     return Version(version.id, version.database, version.collection, version.meta, new=True)
@@ -444,7 +521,7 @@ def _renewed(
         return entries
 
     ids = frozenset(made["id"] for made in fate.copies)
-    blobs = frozenset((m["database"], str(m["document"]["id_data"])) for m in fate.copies)
+    blobs = frozenset((m["database"], str(m["document"].get("id_data"))) for m in fate.copies)
     return Proposal(action, reason, build, keys=frozenset(keys), ids=ids, blobs=blobs)
 
 

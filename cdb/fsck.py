@@ -15,7 +15,7 @@ from cdb import deployments
 from cdb.constant import RETIRED, order_of
 from cdb.errors import Corrupt, NotFound
 from cdb.journal import PENDING_SECONDS, PURGE, Journal, Moment, Proposal, entry
-from cdb.names import PREFIX, REGISTER
+from cdb.names import PREFIX, REGISTER, is_short_name, names_a_detector
 from cdb.stores.base import Blob
 
 Document = dict[str, Any]
@@ -32,7 +32,7 @@ class Finding:
     Attributes
     ----------
     kind : str
-        chain, pending, document, payload, litter, foreign.
+        chain, pending, document, half, payload, litter, foreign.
     where : str
         Event, or database and name.
     what : str
@@ -112,6 +112,7 @@ class Check:
         for place in sorted({*truth.documents, *self._places()}):
             self._say("/".join(place))
             yield from self._documents(place, truth)
+        yield from self._halves(truth)
         for database in self.journal.store.databases():
             if database.startswith(PREFIX):
                 self._say(f"payloads of {database}")
@@ -224,6 +225,25 @@ class Check:
 
         ids = frozenset([document["_id"]])
         self.journal.commit(lambda _: Proposal("retire", reason, leaving, frozenset(), ids=ids))
+
+    def _halves(self, truth: _Truth) -> Iterator[Finding]:
+        """Tell of experiments' copies that none for the detector followed: a client died."""
+        everything = [d for documents in truth.documents.values() for d in documents.values()]
+        followed = {document.get("id_doc_exp") for document in everything}
+        for place, documents in sorted(truth.documents.items()):
+            if not _is_experiments(place):
+                continue
+            for document in documents.values():
+                known = {document["_id"], document.get("first")}
+                if known & followed or not _wants_copy(document, place[1]):
+                    continue
+                age = self.journal.now() - order_of(document) / 1e6
+                what = (
+                    f"{document.get('ctype')} has no copy for the detector: the client that "
+                    "deployed it died halfway; deploy again, or `cdb retire` it"
+                )
+                where = "/".join((*place, document["_id"]))
+                yield Finding("half", where, what, counts=age >= self.older_than)
 
     # bytes -------------------------------------------------------------------------------------
 
@@ -377,6 +397,19 @@ class _Sweep(Proposal):
         return any(
             made.get("document", {}).get("id_data") in self.ids for made in event["versions"]
         )
+
+
+def _is_experiments(place: Place) -> bool:
+    """Return whether an experiment's constants of a detector are filed here."""
+    database, collection = place
+    is_one = database != REGISTER and not names_a_detector(database.removeprefix(PREFIX))
+    return is_one and is_short_name(collection)
+
+
+def _wants_copy(document: Document, detector: str) -> bool:
+    """Return whether a copy for the detector should be there; of adopted ones nobody knows."""
+    is_first = document.get("id_doc_exp") == 0 and document.get("detector") == detector
+    return is_first and "adopted" not in document
 
 
 def _left(document: Document, made: Mapping[str, Any]) -> Document:

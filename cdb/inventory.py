@@ -70,6 +70,13 @@ def prepare(
     return {payloads[key]: known[key][1] for key in payloads if key in known}
 
 
+def payload_id(store: Store, database: str, sha256: str) -> str | None:
+    """Return the id of bytes with a digest that an event has named; None if there are none."""
+    key = {"_id": _payload_key(database, sha256)}
+    rows = store.rows(JOURNAL_DATABASE, INVENTORY, ("id_data",), key)
+    return str(rows[0][0]) if rows else None
+
+
 def _check_case(database: str, other: str | None) -> None:
     if other not in (None, database):
         raise BadName(

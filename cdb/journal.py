@@ -9,7 +9,7 @@ field    meaning
 ======== ===================================================================================
 _id      seq: 1, 2, 3, ... without gaps
 at       time [us, Unix], strictly increasing
-nonce    random; tells a writer whether an event is its own
+nonce    random, or the idempotency key of a request; tells a writer whether an event is its own
 actor    login and `host` of the writer
 action   add, retire, restore, amend, register, sweep, hide, purge, adopt, grant
 reason   free text
@@ -50,6 +50,7 @@ from cdb.errors import (
     WrongState,
 )
 from cdb.stores.base import Store
+from cdb.stores.kept import Kept
 from cdb.stores.layout import JOURNAL, JOURNAL_DATABASE
 from cdb.stores.query import (
     Document,
@@ -242,6 +243,7 @@ class Journal:
         self._last: Moment | None = None
         self._lock = threading.Lock()
         self._identity = ""
+        self._heads: Kept[Head] = Kept(store.stamp)
 
     # reading -----------------------------------------------------------------------------------
 
@@ -267,12 +269,26 @@ class Journal:
             time.sleep(0.1)
 
     def _ask_head(self) -> Head:
+        known = self._heads.get("head")
+        if known is not None:
+            return known
+        stamp = self.store.stamp()
+        head = self._read_head()
+        self._heads.put("head", head, stamp)
+        return head
+
+    def _read_head(self) -> Head:
         fields = ("_id", "at", "digest", "open", "pending")
         rows = self.store.rows(JOURNAL_DATABASE, JOURNAL, fields, sort=[("_id", -1)], limit=1)
         if not rows:
             return Head()
         seq, at, digest, open_from, pending = rows[0]
         return Head(seq, at, digest, open_from, bool(pending))
+
+    @property
+    def known_identity(self) -> str:
+        """What `identity` said before; empty if it was not asked, or there was none."""
+        return self._identity
 
     def identity(self) -> str:
         """Return what tells this store from every other: the digest of its first event.
@@ -288,7 +304,9 @@ class Journal:
         with self._lock:
             self._seen = max(self._seen, seq)
 
-    def moment(self, as_of: int | None = None, *, at: int | None = None) -> Moment:
+    def moment(
+        self, as_of: int | None = None, *, at: int | None = None, head: Head | None = None
+    ) -> Moment:
         """Return the state as of an event, as of a time, or now.
 
         Parameters
@@ -297,13 +315,15 @@ class Journal:
             Number of an event.
         at : int, optional
             Time [us, Unix]: the last event at or before it.
+        head : Head, optional
+            The head, if it was asked for just now.
 
         Raises
         ------
         BadQuestion
             If there is no such event yet.
         """
-        head = self.head()
+        head = head or self.head()
         seq, when, provisional = head.seq, head.at, False
         if as_of is not None:
             if not 0 <= as_of <= head.seq:
@@ -455,6 +475,10 @@ class Journal:
         """Return one event."""
         return next(self.store.find(JOURNAL_DATABASE, JOURNAL, {"_id": seq}), None)
 
+    def event_of(self, nonce: str) -> Document | None:
+        """Return the event that was committed under a nonce."""
+        return next(self.store.find(JOURNAL_DATABASE, JOURNAL, {"nonce": nonce}, limit=1), None)
+
     def events_naming(self, *version_ids: str) -> list[Document]:
         """Return the events that name any of these versions, oldest first."""
         several = len(version_ids) != 1
@@ -463,7 +487,9 @@ class Journal:
 
     # writing -----------------------------------------------------------------------------------
 
-    def commit(self, propose: Callable[[Moment], Proposal | None]) -> Document | None:
+    def commit(
+        self, propose: Callable[[Moment], Proposal | None], *, nonce: str | None = None
+    ) -> Document | None:
         """Commit what `propose` makes of the present state, exactly once.
 
         Parameters
@@ -471,6 +497,9 @@ class Journal:
         propose : callable
             From a moment to a `Proposal`, or None if there is nothing to do. It is called again
             if another writer's event touched what the proposal rests on.
+        nonce : str, optional
+            Of the caller's own: what was committed under it before, by whatever process, is
+            returned as it is.
 
         Returns
         -------
@@ -487,18 +516,27 @@ class Journal:
         # What this process last saw is good enough to propose on: had others written since, the
         # event's number is taken. Only "nothing to do" has to be said of the present.
         moment = self._last or self.moment()
+        # Asked after the moment: an event of this nonce that comes later takes a number above it.
+        if nonce is not None and (before := self.event_of(nonce)):
+            return before
         proposal = propose(moment)
         if proposal is None and self._last is not None:
             moment = self.moment()
+            if nonce is not None and (before := self.event_of(nonce)):
+                return before
             proposal = propose(moment)
-        nonce = secrets.token_hex(8)
+        own = secrets.token_hex(8) if nonce is None else nonce
         losses = 0
         done: set[int] = set()
         while proposal is not None:
             self._complete_others(moment, proposal, done)
             began = time.monotonic()
-            event = self._event(proposal, moment, nonce)
+            event = self._event(proposal, moment, own)
             later = self._send(event)
+            # Others may have the same nonce, if it is the caller's.
+            same = None if nonce is None else self._same(event, later)
+            if same is not None:
+                return same
             if not later:
                 self._saw(event["_id"])
                 self._last = self._after(event, done=self._finish(event))
@@ -511,6 +549,13 @@ class Journal:
             losses += 1
             time.sleep(random.random() * min(losses, 4) * (time.monotonic() - began))
         return None
+
+    def _same(self, event: Document, later: Sequence[Document]) -> Document | None:
+        """Return an event that another writer committed under this event's nonce."""
+        if not later:
+            stored = self.event(event["_id"])
+            return stored if stored and stored["digest"] != event["digest"] else None
+        return next((other for other in later if other["nonce"] == event["nonce"]), None)
 
     def rehearse(self, propose: Callable[[Moment], Proposal | None]) -> Document | None:
         """Return the event that `commit` would write now, without writing it."""

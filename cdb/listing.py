@@ -1,14 +1,14 @@
 """What a store holds, listed: versions, their history, detectors, experiments."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from cdb import names, register, search
 from cdb.constant import RETIRED, Version, version_of
-from cdb.errors import BadQuestion
+from cdb.errors import BadQuery, BadQuestion
 from cdb.journal import Journal, Moment, Place
-from cdb.stores.query import Document
+from cdb.stores.query import Document, Query, Sort, check_query
 
 
 def shelves(
@@ -54,7 +54,10 @@ def find(
     run: int | None = None,
     time: int | None = None,
     version: str | None = None,
+    query: Query | None = None,
+    sort: Sort = (),
     limit: int = 0,
+    skip: int = 0,
 ) -> list[Version]:
     """Return the visible versions that fit, without payloads, by place, type and first run.
 
@@ -72,34 +75,109 @@ def find(
         Only versions whose range covers it.
     time : int, optional
         Only versions that are valid from this second or earlier [Unix].
+    query : mapping, optional
+        What else their fields must fulfil.
+    sort : sequence of (field, 1 or -1), optional
+        Another order within a place.
     limit : int, optional
         At most so many.
+    skip : int, optional
+        So many of the first are left out.
     """
-    query: Document = {}
+    check_question(query or {}, sort)
+    wanted: Document = {}
     if ctype is not None:
-        query["ctype"] = ctype
+        wanted["ctype"] = ctype
     if version is not None:
-        query["version"] = version
+        wanted["version"] = version
     if time is not None:
-        query["time_sec"] = {"$lte": time}
-    by_run = [("ctype", 1), ("run", 1), ("_id", 1)]
+        wanted["time_sec"] = {"$lte": time}
+    if query:
+        wanted["$and"] = [query]
+    order = [*(sort or [("ctype", 1), ("run", 1)])]
+    order += [] if any(name == "_id" for name, _ in order) else [("_id", 1)]
     places = list(places)
 
     def read(both_forms: bool) -> list[Version]:
         found: list[Version] = []
+        passed = 0
         for database, detector in places:
             for document in journal.find(
-                moment, database, detector, query, detector=detector, sort=by_run,
+                moment, database, detector, wanted, detector=detector, sort=order,
                 both_forms=both_forms,
             ):  # fmt: skip
                 made = version_of(document, database, detector, seq=moment.seq)
-                if run is None or (made.runs is not None and run in made.runs):
+                if run is not None and (made.runs is None or run not in made.runs):
+                    continue
+                passed += 1
+                if passed > skip:
                     found.append(made)
                 if limit and len(found) == limit:
                     return found
         return found
 
     return journal.steady(moment, places, read)
+
+
+# What of a document says more than the state that is looked at.
+_HIDDEN = ("detector", "out", "adopted")
+
+
+def check_question(query: Query, sort: Sort) -> None:
+    """Refuse a query or a sort by fields that change when a version leaves.
+
+    Raises
+    ------
+    BadQuery
+        Naming the field.
+    """
+    check_query(query)
+    for name in (*_fields(query), *(name for name, _ in sort)):
+        if name.partition(".")[0] in _HIDDEN:
+            raise BadQuery(
+                f"{name} is no field to ask or sort by; a detector is named, not queried, and "
+                "what left is asked for by an earlier state"
+            )
+
+
+def _fields(query: Query) -> Iterator[str]:
+    for name, condition in query.items():
+        if name in ("$and", "$or"):
+            for part in condition:
+                yield from _fields(part)
+        else:
+            yield name
+
+
+def databases(
+    journal: Journal, moment: Moment, may_read: Callable[[str], bool]
+) -> list[dict[str, Any]]:
+    """Return the databases with their collections and the numbers of visible documents.
+
+    Parameters
+    ----------
+    journal : Journal
+        Of the store to ask.
+    moment : Moment
+        As of when.
+    may_read : callable
+        From the name of a database to whether it is to be listed.
+    """
+    pending: dict[str, set[str]] = {}
+    for database, collection in moment.added:
+        pending.setdefault(database, set()).add(collection)
+    found = []
+    for database in sorted({*journal.store.databases(), *pending}):
+        if not database.startswith(names.PREFIX) or not may_read(database):
+            continue
+        collections = []
+        for name in sorted({*journal.store.collections(database), *pending.get(database, ())}):
+            number = sum(1 for _ in journal.find(moment, database, name, {}, both_forms=True))
+            if number:
+                collections.append({"collection": name, "documents": number})
+        if collections:
+            found.append({"database": database, "collections": collections})
+    return found
 
 
 def history(

@@ -128,14 +128,17 @@ def _peer(connection: socket.socket) -> bool:
 
 @contextmanager
 def serving(
-    folder: Path, *arguments: str, environment: Mapping[str, str] | None = None
+    folder: Path,
+    *arguments: str,
+    url: str | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
-    """Serve the store in a folder at a free port; stopped at the end."""
+    """Serve the store in a folder, or another, at a free port; stopped at the end."""
     log = folder / "serve.log"
     clean = {name: value for name, value in os.environ.items() if not name.startswith("CDB_")}
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [CDB, "serve", "--url", (folder / "store").as_uri(), "--port", "0", *arguments],
+            [CDB, "serve", "--url", url or (folder / "store").as_uri(), "--port", "0", *arguments],
             stdout=file, stderr=file, env=clean | (environment or {}),
         )  # fmt: skip
     try:

@@ -29,6 +29,7 @@ def fill(store: Store) -> Database:
     retired = db.add("wrong", **DEPLOYED, run=2)
     db.retire(retired.id, reason="beam was on")
     db.amend(db.add("first", **DEPLOYED, run=3).id, comment="better", reason="typo")
+    tokens.create(db.journal, "mona", Rights(write=("cdb_xpp*",)))
     OtherProgram(store).insert("theirs")
     return db
 
@@ -315,6 +316,18 @@ def test_an_embedded_copy_opens_again(tmp_path, original, path):
         take(Database(store), path)
     with open_store(url) as store:
         assert Database(store).get(EPIX, "notes", experiment="xpp1", run=1)[0] == "first"
+
+
+def test_tokens_hold_in_the_copy_and_what_was_revoked_does_not(tmp_path):
+    db = Database(MemoryStore())
+    kept, _ = tokens.create(db.journal, "mona", Rights(write=("cdb_xpp*",)))
+    lost, grant = tokens.create(db.journal, "left", Rights(admin=True))
+    tokens.revoke(db.journal, grant.id)
+    export(db, tmp_path / "store.tar")
+    copy = Database(MemoryStore())
+    take(copy, tmp_path / "store.tar")
+    assert tokens.find(copy.journal, kept).subject == "mona"
+    assert tokens.find(copy.journal, lost) is None
 
 
 @pytest.mark.parametrize("what", ["documents", "payloads"])

@@ -11,6 +11,7 @@ from cdb.copies import Copies
 from cdb.database import Database
 from cdb.errors import BadDocument, NotFound, WrongState
 from cdb.fsck import Check
+from cdb.purge import Choice, purge, purgeable
 from cdb.stores import Store, open_store
 from tests.programs import EPIX, Died, OtherProgram, dying_at, interrupted_at
 
@@ -134,6 +135,9 @@ def test_a_writer_that_dies_leaves_all_or_nothing(step, quick_store):
 
 def test_a_store_that_psanas_clients_used_is_sound(quick_db):
     kept, gone = file(quick_db), file(quick_db, run=6)
+    blob_id = uploads.write(quick_db.journal, DETECTOR_DB, b"text")
+    links = {"id_doc_exp": kept["_id"], "id_data_exp": kept["id_data"]}
+    quick_db.copies.file(DETECTOR_DB, EPIX, constant(id_data=blob_id, **links))
     quick_db.copies.replace(DB, EPIX, kept["_id"], kept)
     quick_db.copies.delete(DB, EPIX, gone["_id"])
     uploads.hide(quick_db.journal, DB, gone["id_data"])
@@ -145,6 +149,24 @@ def test_a_store_that_psanas_clients_used_is_sound(quick_db):
     )  # fmt: skip
     assert findings(quick_db) == []
     assert quick_db.journal.verify() == quick_db.head
+
+
+def test_half_a_deployment_is_reported_until_it_is_whole_or_retired(quick_db):
+    made = file(quick_db, id_doc_exp=0)
+    (half,) = Check(quick_db.journal, older_than=0).run()
+    assert (half.kind, half.where, half.counts) == ("half", f"{DB}/{EPIX}/{made['_id']}", True)
+    assert [f.counts for f in Check(quick_db.journal).run()] == [False]  # it may be on its way
+    quick_db.copies.replace(DB, EPIX, made["_id"], made)
+    assert len(findings(quick_db)) == 1
+    quick_db.copies.file(DETECTOR_DB, EPIX, constant(id_doc_exp=made["_id"]))
+    assert findings(quick_db) == []
+
+
+def test_what_we_deployed_and_amended_is_no_half(quick_db):
+    version = quick_db.add("text", detector=EPIX, ctype="notes", experiment="xpp1")
+    quick_db.amend(version.id, comment="better")
+    quick_db.copies.delete(DETECTOR_DB, EPIX, quick_db.copies.find(DETECTOR_DB, EPIX, {})[0]["_id"])
+    assert findings(quick_db) == []
 
 
 def test_bytes_that_were_taken_back_before_any_document_are_litter(quick_db):
@@ -280,6 +302,27 @@ def test_a_filed_constant_is_retired_restored_and_amended_by_its_id(quick_db):
     quick_db.amend(restored.id, comment="better")
     found = quick_db.copies.get(DB, EPIX, made["_id"])
     assert (found["comment"], found["order"]) == ("better", made["order"])
+
+
+def test_a_constant_without_data_is_retired_restored_and_amended_too(quick_db):
+    made = quick_db.copies.file(DB, EPIX, constant(id_doc_exp="N/A"))
+    quick_db.retire(made["_id"], reason="test")
+    restored = quick_db.restore(made["_id"], reason="test")
+    quick_db.amend(restored.id, comment="better")
+    assert quick_db.copies.get(DB, EPIX, made["_id"])["comment"] == "better"
+    assert findings(quick_db) == []
+
+
+def test_data_that_were_purged_meanwhile_are_sent_again(quick_db):
+    made = file(quick_db)
+    quick_db.copies.delete(DB, EPIX, made["_id"])
+    other = Database(quick_db.store).journal
+    found, seen = purgeable(other, Choice())
+    slow = interrupted_at(
+        quick_db.store, "before event", lambda: purge(other, found, seen=seen, reason="test")
+    )
+    with pytest.raises(WrongState, match="send the data again"):
+        file(slow, id_data=made["id_data"])
 
 
 def test_a_filed_document_needs_an_upload(quick_db):

@@ -23,11 +23,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdb.errors import BadPayload, UnsafePayload, shown
-from cdb.payload import arrays, literals, pickles, tagged, texts
+from cdb.payload import arrays, claims, literals, pickles, tagged, texts
 from cdb.payload.arrays import Bytes
 from cdb.payload.description import describe, warnings_about
 
-__all__ = ["Bytes", "Payload", "decode", "describe", "digest", "encode", "warnings_about"]
+__all__ = [
+    "Bytes",
+    "Encoded",
+    "Payload",
+    "decode",
+    "describe",
+    "digest",
+    "encode",
+    "encoded",
+    "warnings_about",
+]
 
 # Constant types whose text is a dict, as psana 4.3.4 reads them (`MDBUtils.py`).
 DICT_CTYPES = ("xtcav_lasingoff", "xtcav_pedestals", "lasingoffreference")
@@ -47,6 +57,77 @@ class Payload:
 
     data: Bytes
     fields: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A payload by its digest: its bytes are here, or were sent before.
+
+    Attributes
+    ----------
+    fields : dict of str to str
+        The fields ``data_*`` of the document.
+    sha256 : str
+        Digest of the bytes, hexadecimal.
+    nbytes : int
+        Their length [bytes].
+    data : bytes, memoryview or None
+        The bytes; None where the store has them already.
+    """
+
+    fields: dict[str, str]
+    sha256: str
+    nbytes: int
+    data: Bytes | None = None
+
+    def check(self, data: Bytes) -> None:
+        """Refuse bytes that are not these.
+
+        Raises
+        ------
+        BadPayload
+            If they are of another length or digest, or not what the fields say.
+        """
+        length = memoryview(data).nbytes
+        if length != self.nbytes:
+            raise BadPayload(f"the payload has {length} bytes, not {self.nbytes} as was said")
+        if digest(data) != self.sha256:
+            raise BadPayload(
+                f"the payload's digest is {digest(data)}, not {self.sha256}: it was damaged on "
+                "its way, or it is another one; send it again"
+            )
+        claims.check_content(self.fields, data)
+
+
+def encoded(
+    fields: Mapping[str, Any], sha256: object, nbytes: object, data: Bytes | None = None
+) -> Encoded:
+    """Return a payload that somebody else encoded, if it makes sense.
+
+    Parameters
+    ----------
+    fields : mapping
+        As `encode` makes them.
+    sha256 : str
+        Digest of the bytes, hexadecimal.
+    nbytes : int
+        Their length [bytes].
+    data : bytes or memoryview, optional
+        The bytes, if they are here.
+
+    Raises
+    ------
+    BadPayload
+        If something is not what it is said to be.
+    """
+    if isinstance(nbytes, bool) or not isinstance(nbytes, int) or not 0 <= nbytes < 2**53:
+        raise BadPayload(f"nbytes {shown(nbytes)} is no length; give the number of bytes")
+    made = Encoded(
+        claims.checked_fields(fields, nbytes), claims.checked_digest(sha256), nbytes, data
+    )
+    if data is not None:
+        made.check(data)
+    return made
 
 
 def encode(data: object) -> Payload:

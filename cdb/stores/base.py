@@ -352,6 +352,11 @@ class Store(ABC):
     def blobs(self, database: str) -> Iterator[Blob]:
         """Yield the records of all bytes stored in a database."""
 
+    def uploads(self, database: str, sha256: str) -> list[Blob]:
+        """Return the records of stored bytes that have a digest, the last upload first."""
+        found = [blob for blob in self.blobs(database) if blob.sha256 == sha256]
+        return sorted(found, key=lambda blob: blob.at, reverse=True)
+
     @abstractmethod
     def remove(self, database: str, blob_ids: Sequence[str]) -> None:
         """Remove bytes and their records. Only what a ``sweep`` event names may be removed."""
@@ -368,6 +373,13 @@ class Store(ABC):
         """Remove what `litter` named; call it inside `sweeping`."""
 
     # the store itself --------------------------------------------------------------------------
+
+    def stamp(self) -> object | None:
+        """Return what changes whenever anything in the store does, None if it cannot say.
+
+        Two stamps of one thread that are equal mean that nothing was written between them.
+        """
+        return None
 
     def clock(self) -> float | None:
         """Return the store's own time [Unix seconds], None if it has no clock of its own."""

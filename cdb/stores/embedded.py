@@ -15,6 +15,7 @@ import errno
 import fcntl
 import functools
 import hashlib
+import itertools
 import json
 import mmap
 import os
@@ -56,13 +57,16 @@ from cdb.stores.query import (
     sort_values,
 )
 
-VERSION = 1
+VERSION = 2  # 2: the index of nonces
 BUSY_SECONDS = 60
 BLOCK = 8 * 2**20
 # What SQLite's shared memory and the begin of a log take.
 SHARED_BYTES = 2**16
 # Reading a small file is quicker than mapping it.
 MAPPED_FROM = 2**20
+
+# Of connections, so that a new one is never taken for an old one.
+_NUMBERS = itertools.count()
 
 _ORDERINGS = {"$lt": "<", "$lte": "<=", "$gt": ">", "$gte": ">="}
 
@@ -146,9 +150,11 @@ class EmbeddedStore(Store):
                     f"{self.folder} was made by a newer cdb (layout {version}, this one knows "
                     f"{VERSION}); install that version"
                 )
-            if version < VERSION:
+            # Who may only read does without the indexes of a later layout.
+            if version == 0 or (version < VERSION and not alone and _writable(self.path)):
                 _make_tables(connection)
         self._local.connection, self._local.depth = connection, 0
+        self._local.number = next(_NUMBERS)
         self._local.frozen = frozen
         self._local.sweeping = False
         self._local.pid = os.getpid()
@@ -551,6 +557,18 @@ class EmbeddedStore(Store):
         for record in records:
             yield Blob(record[0], record[2], record[1], record[3], record[4])
 
+    def uploads(self, database: str, sha256: str) -> list[Blob]:
+        """See `Store.uploads`."""
+        connection = self._connection()
+        if connection is None or not self._file(sha256).exists():
+            return []
+        sql = (
+            "SELECT id, nbytes, sha256, head, at FROM uploads"
+            " WHERE sha256 = ? AND +database = ? ORDER BY at DESC"
+        )
+        with _translated(self.folder):
+            return [Blob(*row) for row in connection.execute(sql, (sha256, database))]
+
     def remove(self, database: str, blob_ids: Sequence[str]) -> None:
         """See `Store.remove`; call it inside `sweeping`."""
         connection = self._writing()
@@ -634,6 +652,17 @@ class EmbeddedStore(Store):
 
     # the store itself --------------------------------------------------------------------------
 
+    def stamp(self) -> object | None:
+        """See `Store.stamp`; SQLite counts what other connections commit."""
+        connection = self._connection()
+        if connection is None:
+            return None
+        try:
+            (version,) = connection.execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error:
+            return None  # whoever asks for what is stored will be told why
+        return self._local.number, version, connection.total_changes
+
     def clock(self) -> float | None:
         """Return the time of the file system, which is another machine's on a network disk.
 
@@ -693,25 +722,25 @@ def _log_ahead(connection: sqlite3.Connection) -> None:
 
 def _schema() -> Iterator[str]:
     yield (
-        "CREATE TABLE places (id INTEGER PRIMARY KEY, database TEXT, collection TEXT,"
-        " UNIQUE (database, collection))"
+        "CREATE TABLE IF NOT EXISTS places (id INTEGER PRIMARY KEY, database TEXT,"
+        " collection TEXT, UNIQUE (database, collection))"
     )
     # Columns without a type keep numbers and texts as they are; the body comes last, so that
     # reading columns does not walk over it.
     yield (
-        "CREATE TABLE documents (number INTEGER PRIMARY KEY, place INTEGER NOT NULL,"
-        f" id NOT NULL, {_COLUMNS}, body TEXT NOT NULL, UNIQUE (place, id))"
+        "CREATE TABLE IF NOT EXISTS documents (number INTEGER PRIMARY KEY,"
+        f" place INTEGER NOT NULL, id NOT NULL, {_COLUMNS}, body TEXT NOT NULL, UNIQUE (place, id))"
     )
     yield (
-        "CREATE TABLE parts (number INTEGER NOT NULL, name TEXT NOT NULL, value NOT NULL,"
-        " PRIMARY KEY (name, value, number)) WITHOUT ROWID"
+        "CREATE TABLE IF NOT EXISTS parts (number INTEGER NOT NULL, name TEXT NOT NULL,"
+        " value NOT NULL, PRIMARY KEY (name, value, number)) WITHOUT ROWID"
     )
     yield (
-        "CREATE TABLE uploads (database TEXT NOT NULL, id TEXT NOT NULL, sha256 TEXT NOT NULL,"
-        " nbytes INTEGER NOT NULL, head INTEGER NOT NULL, at REAL NOT NULL,"
+        "CREATE TABLE IF NOT EXISTS uploads (database TEXT NOT NULL, id TEXT NOT NULL,"
+        " sha256 TEXT NOT NULL, nbytes INTEGER NOT NULL, head INTEGER NOT NULL, at REAL NOT NULL,"
         " PRIMARY KEY (database, id)) WITHOUT ROWID"
     )
-    yield "CREATE INDEX uploads_by_digest ON uploads (sha256)"
+    yield "CREATE INDEX IF NOT EXISTS uploads_by_digest ON uploads (sha256)"
     for index in (*CONSTANT_INDEXES, *JOURNAL_INDEXES, *REGISTER_INDEXES):
         if "." in index.fields[0][0]:
             continue  # table `parts` serves it
@@ -721,7 +750,7 @@ def _schema() -> Iterator[str]:
         )
         first = _column(index.fields[0][0])
         yield (
-            f"CREATE INDEX documents_{index.name} ON documents (place, {fields})"
+            f"CREATE INDEX IF NOT EXISTS documents_{index.name} ON documents (place, {fields})"
             f" WHERE {first} IS NOT NULL"
         )
 

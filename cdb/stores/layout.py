@@ -27,6 +27,7 @@ REGISTER_DATABASE = "cdb_detnames"
 JOURNAL_INDEXES = (
     Index("at", (("at", 1),), "a time turned into the state that held then"),
     Index("pending", (("pending", 1),), "events still to be completed", sparse=True),
+    Index("nonce", (("nonce", 1),), "the event of a request that is repeated"),
     Index("versions_id", (("versions.id", 1),), "the event that added or retired a version"),
 )
 CONSTANT_INDEXES = (
@@ -51,9 +52,12 @@ REGISTER_INDEXES = (
     Index("long", (("long", 1),), "the short name of a long one"),
     Index("short", (("short", 1),), "the long name of a short one"),
 )
-# As the GridFS specification has them; psana's server makes the same.
+# As the GridFS specification has them and psana's server makes them, and one of ours.
 FILE_INDEXES = {
-    "fs.files": (Index("filename_1_uploadDate_1", (("filename", 1), ("uploadDate", 1)), "GridFS"),),
+    "fs.files": (
+        Index("filename_1_uploadDate_1", (("filename", 1), ("uploadDate", 1)), "GridFS"),
+        Index("by_digest", (("sha256", 1),), "bytes sent before their document", sparse=True),
+    ),
     "fs.chunks": (Index("files_id_1_n_1", (("files_id", 1), ("n", 1)), "GridFS", unique=True),),
 }
 

@@ -391,6 +391,12 @@ class MongoStore(Store):
             for record in self._collection(database, "fs.files").find(batch_size=BATCH):
                 yield _blob(record)
 
+    def uploads(self, database: str, sha256: str) -> list[Blob]:
+        """See `Store.uploads`."""
+        with self._translated():
+            found = self._collection(database, "fs.files").find({"sha256": sha256})
+            return sorted(map(_blob, found), key=lambda blob: blob.at, reverse=True)
+
     def remove(self, database: str, blob_ids: Sequence[str]) -> None:
         """See `Store.remove`."""
         with self._translated(writes=True):

@@ -6,7 +6,10 @@ import orjson
 from starlette.responses import Response
 
 from cdb import errors
+from cdb.constant import Version
 from cdb.errors import CalibError
+from cdb.journal import Moment
+from cdb.web.service import Service
 
 # The first class that an error belongs to decides.
 STATUS: tuple[tuple[type[CalibError], int], ...] = (
@@ -39,6 +42,22 @@ def status_of(error: CalibError) -> int:
 def as_json(value: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Return a JSON answer."""
     return Response(orjson.dumps(value), status, headers, "application/json")
+
+
+def version(found: Version) -> dict[str, Any]:
+    """Return a version as JSON: what the command line prints, and where it is filed."""
+    return {**found.as_json(), "database": found.database, "collection": found.collection}
+
+
+async def of_state(
+    service: Service, moment: Moment | int, *, status: int = 200, **values: Any
+) -> Response:
+    """Return an answer that depends on the state of the database: with S and whose it is."""
+    seq = moment if isinstance(moment, int) else moment.seq
+    more = {} if isinstance(moment, int) or not moment.provisional else {"provisional": True}
+    return as_json(
+        {"server": await service.identity(), "seq": seq, **more, **values}, status=status
+    )
 
 
 def failure(error: CalibError) -> Response:

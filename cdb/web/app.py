@@ -4,18 +4,20 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
 from cdb.database import Database
-from cdb.errors import CalibError
+from cdb.errors import CalibError, shown
 from cdb.stores import open_store
 from cdb.web import answers, psana, v1
 from cdb.web.access import AccessMiddleware, WriteGate
 from cdb.web.headers import HeadersMiddleware, cross_origin
 from cdb.web.limits import BodyMiddleware, RateLimit, RateMiddleware
 from cdb.web.logs import LogsMiddleware
+from cdb.web.metrics import MetricsMiddleware
 from cdb.web.service import Service
 from cdb.web.settings import Settings
 from cdb.web.stopping import FeedMiddleware, Stopping
@@ -56,10 +58,16 @@ def make_app(
                 db.close()
 
     return Starlette(
-        routes=[*psana.routes(), *v1.routes()],
-        exception_handlers={CalibError: _failed},  # type: ignore[dict-item]
+        # Those that are asked most come first: each is tried in turn.
+        routes=[*v1.routes(), *psana.routes()],
+        exception_handlers={
+            CalibError: _failed,  # type: ignore[dict-item]
+            HTTPException: _refused,  # type: ignore[dict-item]
+            Exception: _broken,
+        },
         # A request passes from the first to the last.
         middleware=[
+            Middleware(MetricsMiddleware),
             Middleware(LogsMiddleware, settings),
             Middleware(HeadersMiddleware, settings),
             Middleware(cross_origin, settings),
@@ -75,3 +83,25 @@ def make_app(
 
 async def _failed(request: Request, error: CalibError) -> Response:
     return answers.failure(error)
+
+
+async def _refused(request: Request, error: HTTPException) -> Response:
+    """Answer what no route takes."""
+    path = shown(request.url.path)
+    if error.status_code == 405:
+        good = (error.headers or {}).get("Allow", "another")
+        message = f"{request.method} is not for {path}; good: {good}"
+    else:
+        message = f"there is no {path} here; /openapi.json has what there is"
+    code = "NotFound" if error.status_code == 404 else "BadQuestion"
+    return answers.as_json(
+        {"error": {"code": code, "message": message}},
+        status=error.status_code,
+        headers=dict(error.headers or {}),
+    )
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    """Answer a fault of ours, of which the log has more."""
+    message = "a fault of the service, not of the request; its log says more: tell its operator"
+    return answers.as_json({"error": {"code": "CalibError", "message": message}}, status=500)

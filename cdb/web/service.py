@@ -1,21 +1,51 @@
 """What the requests of a worker share: the database, and how it is asked."""
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import ParamSpec, TypeVar
 
 from anyio import to_thread
 from starlette.requests import Request
 
-from cdb.database import Database
+from cdb.database import AsOf, Database
+from cdb.journal import Head, Moment
+from cdb.stores.kept import Kept
 from cdb.web.settings import Settings
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True)
+class Heads:
+    """The head of a journal on another machine, asked once for all requests that wait for it.
+
+    A question that is under way already may have been answered before a write which the caller
+    knows of; so a caller waits for the next one, which all share that come meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._running: asyncio.Future[Head] | None = None
+        self._next: asyncio.Future[Head] | None = None
+
+    async def ask(self, question: Callable[[], Head]) -> Head:
+        """Return an answer that was asked for after this call."""
+        if self._next is None:
+            self._next = asyncio.ensure_future(self._after(self._running, question))
+        # Who gives up must not take the others' answer away.
+        return await asyncio.shield(self._next)
+
+    async def _after(
+        self, before: asyncio.Future[Head] | None, question: Callable[[], Head]
+    ) -> Head:
+        if before is not None and not before.done():
+            await asyncio.wait([before])
+        self._running, self._next = self._next, None
+        return await to_thread.run_sync(question)
+
+
+@dataclass(frozen=True, eq=False)
 class Service:
     """A database on the network.
 
@@ -29,6 +59,35 @@ class Service:
 
     db: Database
     settings: Settings
+    heads: Heads = field(default_factory=Heads)
+
+    @cached_property
+    def resolved(self) -> Kept[tuple[list[str], bytes]]:
+        """Answers of `/v1/resolve` with the databases that were searched, by query string."""
+        return Kept(self.db.store.stamp)
+
+    @cached_property
+    def holding(self) -> Kept[bytes]:
+        """Answers of `/v1/resolve`, by the versions that hold: many runs have the same."""
+        return Kept(self.db.store.stamp)
+
+    async def moment(self, as_of: AsOf | None = None) -> Moment:
+        """Return the state as of an event or a time, or the present one: no older than now."""
+        if self.db.store.local:
+            return self.db.moment(as_of)
+        head = await self.heads.ask(self.db.journal.head)
+        if as_of is None and head.settled:
+            return self.db.moment(head=head)
+        return await self.work(self.db.moment, as_of, head=head)
+
+    async def identity(self) -> str:
+        """Return what tells this database from every other; empty while it holds nothing."""
+        return self.known_identity or await self.read(self.db.journal.identity)
+
+    @property
+    def known_identity(self) -> str:
+        """The identity, if it is known already."""
+        return self.db.journal.known_identity
 
     async def read(self, function: Callable[P, R], *args: P.args, **named: P.kwargs) -> R:
         """Call what reads a few documents: at once where the store is local, else in a thread."""

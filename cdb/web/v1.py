@@ -1,8 +1,383 @@
 """Our own API: every call of `cdb.Database`, over HTTP; see docs/service.md."""
 
+from functools import cache
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute
+
+from cdb.lookup import RULES
+from cdb.web import feed, metrics, openapi, payloads, reading, requests, writing
+from cdb.web.endpoints import Body, Endpoint
+from cdb.web.requests import Parameter, number
+
+# Parameters ---------------------------------------------------------------------------------------
+
+_TEXT = {"type": "string", "minLength": 1}
+_NAME = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,34}$"}
+_DETECTOR = {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9]{0,15}_[0-9A-Za-z_.-]{1,100}$"}
+_TIME = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 1}]}
+_STATE = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "format": "date-time"}]}
+
+
+def _whole(name: str, says: str, lowest: int, highest: int, example: int) -> Parameter:
+    schema = {"type": "integer", "minimum": lowest, "maximum": highest}
+    return Parameter(name, says, number(name, lowest, highest), schema, example)
+
+
+DETECTOR = Parameter("detector", "Short or long name.", schema=_DETECTOR, example="epix10ka_000001")
+THE_DETECTOR = Parameter(
+    "detector", "Short or long name.", schema=_DETECTOR, example="epix10ka_000001", required=True
+)
+CTYPE = Parameter("ctype", "Type of the constant.", schema=_NAME, example="pedestals")
+THE_CTYPE = Parameter(
+    "ctype", "Type of the constant.", schema=_NAME, example="pedestals", required=True
+)
+CTYPES = Parameter(
+    "ctype",
+    "Only this type; may be repeated.",
+    schema={"type": "array", "items": _NAME},
+    repeated=True,
+)
+EXPERIMENT = Parameter("experiment", "Name of the experiment.", schema=_NAME, example="rixx45619")
+DBSUFFIX = Parameter("dbsuffix", "Of a private database.", schema=_NAME, example="mytest")
+RUN = _whole("run", "Run number.", 0, 2**53 - 1, 7)
+TIME = Parameter(
+    "time",
+    "Time with its zone, or seconds since 1970.",
+    schema=_TIME,
+    example="2021-10-01T00:00:00Z",
+)
+RULE = Parameter(
+    "rule",
+    "How the version is chosen.",
+    schema={"type": "string", "enum": list(RULES), "default": "range"},
+    example="range",
+)
+AS_OF = Parameter(
+    "as_of",
+    "The state after this event, or at this time, instead of now.",
+    requests.as_of,
+    _STATE,
+    42,
+)
+LABEL = Parameter("version", "Only versions with this label.", schema=_TEXT, example="V2021-10-08")
+QUERY = Parameter(
+    "query",
+    "What the fields must fulfil: the common subset of MongoDB's language, as JSON.",
+    requests.query,
+    _TEXT,
+    '{"run":{"$gte":7}}',
+)
+SORT = Parameter("sort", "Fields to sort by: field,-field.", requests.sort, _TEXT, "ctype,-run")
+LIMIT = _whole("limit", "At most so many.", 1, 1000, 100)
+AFTER_PAGE = Parameter("after", "What `next` of the page before said.", schema=_TEXT)
+FIELDS = Parameter("fields", "Only these fields.", requests.fields, _TEXT, "run,sha256")
+AFTER = _whole("after", "The events after this one.", 0, 2**53 - 1, 41)
+WAIT = _whole("wait", "Wait so many seconds for a new one, if there is none.", 0, 60, 0)
+
+WHERE = (EXPERIMENT, DBSUFFIX)
+WHEN = (RUN, TIME, RULE, AS_OF)
+
+KEY = Parameter(
+    "Idempotency-Key",
+    "A request with the same key is done once: it becomes the nonce of the event.",
+    schema={"type": "string", "pattern": "^[A-Za-z0-9_.:-]{8,128}$"},
+    example="3f0e4d1c9b7a4e51",
+)
+RANGE = Parameter("Range", "bytes=first-last", example="bytes=0-1023")
+IF_NONE_MATCH = Parameter("If-None-Match", "An ETag that is known already.")
+
+# Examples -----------------------------------------------------------------------------------------
+
+STATE = {"server": "9f2c...", "seq": 42}
+VERSION = {
+    "id": "6156c0000000070123456789",
+    "seq": 42,
+    "state": "live",
+    "database": "cdb_rixx45619",
+    "collection": "epix10ka_000001",
+    "detector": "epix10ka_000001",
+    "ctype": "pedestals",
+    "experiment": "rixx45619",
+    "run": 7,
+    "run_end": "end",
+    "time_stamp": "2021-10-01T00:00:00-0000",
+    "version": "V2021-10-08",
+    "data_type": "ndarray",
+    "data_dtype": "float32",
+    "data_shape": "(2, 3)",
+    "sha256": "9d908ecfb6b256def8b49a7c504e6c889c4b0e41fe6ce3e01863dd7b61a20aa0",
+    "nbytes": 24,
+}
+DEPLOYMENT = {
+    "detector": "epix10ka_000001",
+    "ctype": "pedestals",
+    "experiment": "rixx45619",
+    "run": 7,
+    "comment": "dark of run 7",
+    "payload": {
+        "fields": {"data_type": "ndarray", "data_dtype": "float32", "data_shape": "(2, 3)"},
+        "sha256": "9d908ecfb6b256def8b49a7c504e6c889c4b0e41fe6ce3e01863dd7b61a20aa0",
+        "nbytes": 24,
+        "base64": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    },
+}
+EVENT = {
+    "_id": 42,
+    "at": 1633046400000007,
+    "nonce": "3f0e4d1c9b7a4e51",
+    "actor": "mona",
+    "action": "add",
+    "reason": "",
+    "versions": [
+        {
+            "database": "cdb_rixx45619",
+            "collection": "epix10ka_000001",
+            "id": VERSION["id"],
+            "key": "cdb_rixx45619/epix10ka_000001/pedestals/7-end",
+            "document": {"_id": VERSION["id"], "ctype": "pedestals", "run": 7},
+        }
+    ],
+}
+INFO = STATE | {
+    "at": "2021-10-01T00:00:00+00:00",
+    "cdb": "0.1.0",
+    "store": "EmbeddedStore",
+    "caller": {"name": "mona", "read": ["*"], "write": ["cdb_rixx*"], "admin": False},
+    "limits": {"inline": reading.INLINE, "body": 2**31},
+}
+WRITTEN = STATE | {"constant": VERSION, "new": True}
+
+# Bodies -------------------------------------------------------------------------------------------
+
+
+def _object(names: tuple[str, ...], required: list[str]) -> dict[str, Any]:
+    known = {
+        "run": {"type": "integer", "minimum": 0},
+        "run_end": {"type": ["integer", "string", "null"]},
+        "time": {"type": ["string", "number", "null"]},
+        "run_orig": {"type": ["integer", "null"]},
+        "again": {"type": "boolean"},
+        "dry_run": {"type": "boolean"},
+        "extpars": {"type": ["object", "null"]},
+        "conditions": {"type": ["object", "null"]},
+        "source": {"type": ["object", "null"]},
+        "payload": {
+            "type": "object",
+            "properties": {
+                "fields": {"type": "object", "required": ["data_type"]},
+                "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+                "nbytes": {"type": "integer", "minimum": 0},
+                "base64": {"type": "string"},
+            },
+            "required": ["fields", "sha256", "nbytes"],
+            "additionalProperties": False,
+        },
+    }
+    return {
+        "type": "object",
+        "properties": {name: known.get(name, {"type": ["string", "null"]}) for name in names},
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+NEW = Body(
+    _object(
+        ("payload", *writing.OWN, *writing.FURTHER, *writing.PLACE),
+        ["detector", "ctype", "payload"],
+    ),
+    DEPLOYMENT,
+)
+REASON = Body(_object(("reason", "dry_run", *writing.PLACE), ["reason"]), {"reason": "beam was on"})
+AMENDMENT = Body(
+    _object(("reason", *writing.CHANGES, "dry_run", *writing.PLACE), []),
+    {"run_end": 20, "reason": "gain changed with run 21"},
+)
+BYTES = Body({"type": "string", "format": "binary"}, type="application/octet-stream")
+
+
+# Routes -------------------------------------------------------------------------------------------
+
+
+async def _openapi(request: Request, _: dict[str, Any]) -> Response:
+    return Response(_document(), media_type="application/json")
+
+
+@cache
+def _document() -> bytes:
+    return orjson.dumps(openapi.document(ENDPOINTS))
+
+
+PAYLOAD = "/v1/databases/{database}/payloads/{sha256}"
+ENDPOINTS = (
+    Endpoint("GET", "/v1/info", reading.info, "What this is, and who asks.", INFO, errors=()),
+    Endpoint(
+        "GET", "/v1/health", reading.health, "The process answers.", {"status": "ok"}, errors=()
+    ),
+    Endpoint(
+        "GET", "/v1/ready", reading.ready, "The store answers.", {"status": "ready"}, errors=()
+    ),
+    Endpoint(
+        "GET",
+        "/v1/databases",
+        reading.databases,
+        "Databases, with their collections.",
+        STATE
+        | {
+            "databases": [
+                {
+                    "database": "cdb_rixx45619",
+                    "collections": [{"collection": "epix10ka_000001", "documents": 8}],
+                }
+            ]
+        },
+        (AS_OF,),
+    ),
+    Endpoint(
+        "GET",
+        "/v1/detectors",
+        reading.detectors,
+        "Detectors, with their types of constants.",
+        STATE
+        | {
+            "detectors": [
+                {"detector": "epix10ka_000001", "longname": "", "ctypes": ["pedestals"]},
+            ]
+        },
+        (AS_OF,),
+    ),
+    Endpoint(
+        "GET",
+        "/v1/experiments",
+        reading.experiments,
+        "Experiments, with their detectors.",
+        STATE | {"experiments": [{"experiment": "rixx45619", "detectors": ["epix10ka_000001"]}]},
+        (AS_OF,),
+    ),
+    Endpoint(
+        "GET",
+        "/v1/constants",
+        reading.constants,
+        "Versions that fit, a page at a time.",
+        STATE | {"constants": [VERSION], "next": None},
+        (DETECTOR, CTYPE, *WHERE, RUN, TIME, LABEL, QUERY, SORT, AS_OF, LIMIT, AFTER_PAGE),
+    ),
+    Endpoint(
+        "POST",
+        "/v1/constants",
+        writing.add,
+        "Add a constant: one deployment, one event.",
+        WRITTEN,
+        body=NEW,
+        headers=(KEY,),
+        errors=(400, 401, 403, 409, 413, 422, 507),
+    ),
+    Endpoint(
+        "GET",
+        "/v1/constants/{id}",
+        reading.constant,
+        "One version, whether it holds or has left.",
+        STATE | {"constant": VERSION},
+        (AS_OF,),
+    ),
+    *(
+        Endpoint(
+            "POST",
+            f"/v1/constants/{{id}}/{verb}",
+            handler,
+            says,
+            WRITTEN,
+            body=body,
+            headers=(KEY,),
+            errors=(400, 401, 403, 404, 409, 413, 422),
+        )
+        for verb, handler, says, body in (
+            ("retire", writing.retire, "Take a version out of look-ups.", REASON),
+            ("restore", writing.restore, "Bring a retired version back.", REASON),
+            ("amend", writing.amend, "Change the metadata of a version.", AMENDMENT),
+        )
+    ),
+    Endpoint(
+        "GET",
+        "/v1/history",
+        reading.history,
+        "All versions of a constant, newest first.",
+        STATE | {"constants": [VERSION]},
+        (THE_DETECTOR, THE_CTYPE, *WHERE, AS_OF),
+    ),
+    Endpoint(
+        "GET",
+        "/v1/explain",
+        reading.explain,
+        "Every candidate, with the reason why it won or lost.",
+        STATE
+        | {
+            "winner": VERSION,
+            "candidates": [{"constant": VERSION, "reason": "wins: the latest-starting range"}],
+            "note": "",
+        },
+        (THE_DETECTOR, THE_CTYPE, *WHERE, *WHEN),
+    ),
+    Endpoint(
+        "GET",
+        "/v1/resolve",
+        reading.resolve,
+        "The version that holds of each type of a detector.",
+        STATE
+        | {
+            "detector": "epix10ka_000001",
+            "searched": ["cdb_rixx45619", "cdb_epix10ka_000001"],
+            "constants": {"pedestals": VERSION},
+            "warnings": [],
+        },
+        (THE_DETECTOR, *WHERE, *WHEN, CTYPES, FIELDS),
+        known=reading.resolved_before,
+    ),
+    Endpoint(
+        "GET",
+        PAYLOAD,
+        payloads.get,
+        "The bytes of a payload; HEAD for its length alone.",
+        headers=(RANGE, IF_NONE_MATCH),
+        answer_type="application/octet-stream",
+        errors=(400, 401, 403, 404, 416),
+    ),
+    Endpoint(
+        "PUT",
+        PAYLOAD,
+        payloads.put,
+        "Send bytes ahead of their deployment.",
+        {"database": "cdb_rixx45619", "sha256": VERSION["sha256"], "nbytes": 24},
+        body=BYTES,
+        errors=(400, 401, 403, 413, 422, 507),
+    ),
+    Endpoint(
+        "GET",
+        "/v1/events",
+        feed.events,
+        "The journal after an event.",
+        STATE | {"events": [EVENT], "next": 42},
+        (AFTER, LIMIT, WAIT),
+    ),
+    Endpoint(
+        "GET",
+        "/metrics",
+        metrics.show,
+        "Metrics for Prometheus, over all workers.",
+        answer_type="text/plain",
+        errors=(),
+    ),
+    Endpoint("GET", "/openapi.json", _openapi, "This document.", {}, errors=()),
+)
 
 
 def routes() -> list[BaseRoute]:
-    """Return the routes below ``/v1``."""
-    return []
+    """Return the routes below ``/v1``, and those of metrics and of the documentation."""
+    # A route is tried after all before it: those that are asked most come first.
+    hot = ("/v1/resolve", PAYLOAD)
+    ordered = sorted(ENDPOINTS, key=lambda endpoint: endpoint.path not in hot)
+    return [endpoint.route() for endpoint in ordered]

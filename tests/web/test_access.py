@@ -336,6 +336,13 @@ def test_an_opaque_token_says_who_and_what(serve, served_db):
     assert (found["name"], found["write"]) == ("mona", ["cdb_rixx*"])
 
 
+def test_an_opaque_token_may_no_more_than_was_granted(serve, served_db):
+    token, _ = tokens.create(served_db.journal, "mona", Rights(read=("cdb_rixx*",)))
+    rights = {"mona": Rights(admin=True), "*": Rights(write=("*",))}
+    found = serve(routes=WHOAMI, rights=rights).get("/whoami", headers=bearer(token)).json()
+    assert (found["read"], found["write"], found["admin"]) == (["cdb_rixx*"], [], False)
+
+
 def test_a_revoked_token_is_refused_at_the_next_request(serve, served_db):
     token, grant = tokens.create(served_db.journal, "mona", Rights(admin=True))
     service = serve(routes=WHOAMI)
@@ -401,6 +408,24 @@ def test_the_address_is_the_one_that_the_proxy_saw(whoami):
     assert whoami(headers=headers, client=PROXY, **PROXIED)["address"] == "134.79.1.2"
     assert whoami(headers=headers, client=STRANGER, **PROXIED)["address"] == "134.79.1.2"
     assert whoami(headers=headers, client=STRANGER)["address"] == "134.79.1.2"
+
+
+@pytest.mark.parametrize(
+    ("headers", "admitted"),
+    [
+        ({}, True),
+        ({"Origin": "http://testserver", "Sec-Fetch-Site": "same-origin"}, True),
+        ({"Origin": "https://elog.example.org"}, True),
+        ({"Origin": "https://evil.example.org"}, False),
+        ({"Origin": "null"}, False),
+        ({"Sec-Fetch-Site": "cross-site"}, False),
+    ],
+)
+def test_no_page_of_another_site_writes_in_its_readers_name(serve, headers, admitted):
+    origins = ("https://elog.example.org",)
+    service = serve(client=PROXY, routes=WHOAMI, **PROXIED, cors_origins=origins)
+    answer = service.post("/whoami", headers={"Remote-User": "mona"} | headers)
+    assert (answer.status_code == 200) is admitted
 
 
 # Nobody in particular -----------------------------------------------------------------------------

@@ -5,7 +5,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cdb.errors import NotFound
-from cdb.web.headers import SECURITY
+from cdb.stores import open_store
+from cdb.stores.memory import MemoryStore
+from cdb.web.headers import SECURITY, accelerated
+from cdb.web.settings import Settings
 
 
 async def _page(request):
@@ -53,3 +56,15 @@ def test_pages_of_a_named_site_read(serve):
     assert answer.headers["access-control-allow-origin"] == ORIGIN["Origin"]
     other = service.get("/page", headers={"Origin": "https://evil.example.org"})
     assert "access-control-allow-origin" not in other.headers
+
+
+def test_nginx_is_told_where_a_payloads_file_is(tmp_path):
+    settings = Settings(accel_redirect="/payload-files/")
+    with open_store((tmp_path / "store").as_uri()) as store:
+        sha256 = 64 * "a"
+        assert accelerated(Settings(), store, sha256) == {}
+        assert accelerated(settings, MemoryStore(), sha256) == {}
+        store.write("cdb_x", b"data", sha256=sha256, head=0)
+        location = accelerated(settings, store, sha256)["X-Accel-Redirect"]
+    file = tmp_path / "store" / "payloads" / location.removeprefix("/payload-files/")
+    assert file.read_bytes() == b"data"

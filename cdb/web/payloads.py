@@ -1,0 +1,151 @@
+"""Payloads over HTTP: immutable bytes by their digest, in ranges if asked; and sent before."""
+
+import hashlib
+import re
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from mmap import ACCESS_READ, mmap
+from tempfile import SpooledTemporaryFile
+
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from cdb import names
+from cdb.errors import BadPayload, NotFound, TooLarge, shown
+from cdb.web import answers
+from cdb.web.access import Caller, caller_of
+from cdb.web.reading import Arguments
+from cdb.web.service import service_of
+
+PIECE = 2**20
+# What is received beyond this is written to a temporary file [bytes].
+IN_MEMORY = 8 * 2**20
+
+_DIGEST = re.compile("[0-9a-f]{64}")
+_ID = re.compile("[0-9a-f]{24}")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+
+
+async def get(request: Request, _: Arguments) -> Response:
+    """Give the bytes of a payload, whole or a range of them."""
+    service, caller = service_of(request), caller_of(request)
+    database, name = request.path_params["database"], request.path_params["sha256"]
+    names.check_database(database)
+    caller.require_read(database)
+    if _DIGEST.fullmatch(name):
+        data = await service.work(service.db.payload, database, name)
+    elif _ID.fullmatch(name):
+        data = await service.work(service.db.foreign_payload, database, name)
+    else:
+        raise NotFound(f"{shown(name)} names no payload; give its sha256, 64 hexadecimal digits")
+    return answer(request, caller, memoryview(data), name)
+
+
+def answer(request: Request, caller: Caller, data: memoryview, name: str) -> Response:
+    """Return bytes, a range of them, or that they are known already."""
+    etag = f'"{name}"'
+    headers = {
+        "ETag": etag,
+        "Accept-Ranges": "bytes",
+        "Vary": "Authorization",
+        "Cache-Control": f"{'private' if caller.name else 'public'}, max-age=31536000, immutable",
+    }
+    known = request.headers.get("if-none-match", "")
+    if known == "*" or etag in [tag.strip().removeprefix("W/") for tag in known.split(",")]:
+        return Response(status_code=304, headers=headers)
+    status, start, stop = 200, 0, data.nbytes
+    if request.method == "GET" and request.headers.get("if-range", etag) == etag:
+        asked = range_of(request.headers.get("range", ""), data.nbytes)
+        if asked is not None:
+            status, (start, stop) = 206, asked
+            if start >= stop:
+                headers["Content-Range"] = f"bytes */{data.nbytes}"
+                return Response(status_code=416, headers=headers)
+            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{data.nbytes}"
+    headers["Content-Length"] = str(stop - start)
+    headers["Content-Type"] = "application/octet-stream"
+    if request.method == "HEAD" or stop - start <= PIECE:
+        content = b"" if request.method == "HEAD" else bytes(data[start:stop])
+        return Response(content, status, headers)
+    return StreamingResponse(_pieces(data[start:stop]), status, headers)
+
+
+def range_of(header: str, nbytes: int) -> tuple[int, int] | None:
+    """Return begin and end of the range that a header asks for, None if it asks for all.
+
+    A range that holds nothing has an end that is not above its begin. Several ranges at once
+    are answered with the whole, as HTTP allows.
+
+    Examples
+    --------
+    >>> range_of("bytes=2-3", 10), range_of("bytes=-4", 10), range_of("bytes=8-", 10)
+    ((2, 4), (6, 10), (8, 10))
+    >>> range_of("bytes=10-", 10), range_of("bytes=0-1,4-5", 10)
+    ((10, 10), None)
+    """
+    found = _RANGE.fullmatch(header.replace(" ", ""))
+    if found is None or found[1] == found[2] == "":
+        return None
+    if found[1] == "":
+        return max(nbytes - int(found[2]), 0) if int(found[2]) else nbytes, nbytes
+    first, last = int(found[1]), int(found[2] or 2**62)
+    return None if last < first else (first, min(last + 1, nbytes))
+
+
+async def _pieces(data: memoryview) -> AsyncIterator[memoryview]:
+    # Not copied. Pages of a mapped file are in memory as a rule: they were verified there.
+    for start in range(0, data.nbytes, PIECE):
+        yield data[start : start + PIECE]
+
+
+async def put(request: Request, _: Arguments) -> Response:
+    """Take the bytes of a payload, for a deployment that comes later."""
+    service, caller = service_of(request), caller_of(request)
+    database, sha256 = request.path_params["database"], request.path_params["sha256"]
+    names.check_database(database)
+    caller.require_write(database)
+    if not _DIGEST.fullmatch(sha256):
+        raise BadPayload(f"{shown(sha256)} is no digest; PUT to .../payloads/ and its sha256")
+    with SpooledTemporaryFile(IN_MEMORY) as file, ExitStack() as stack:
+        found = await _received(request, service.settings.body_limit, file)
+        data = _content(file, stack)
+        if found != sha256:
+            raise BadPayload(
+                f"the bytes have the digest {found}, not {sha256}: they were damaged on their "
+                "way, or it is another payload; send them again"
+            )
+        await service.work(service.db.upload, database, data, sha256=sha256)
+        return answers.as_json({"database": database, "sha256": sha256, "nbytes": data.nbytes})
+
+
+async def _received(request: Request, limit: int, file: SpooledTemporaryFile[bytes]) -> str:
+    """Write the body of a request to a file; return its digest."""
+    digest, pending, length = hashlib.sha256(), bytearray(), 0
+
+    def take(piece: bytes) -> None:
+        digest.update(piece)
+        file.write(piece)
+
+    async for piece in request.stream():
+        length += len(piece)
+        if length > limit:
+            raise TooLarge(f"the payload is longer than {limit} bytes, which is all that is taken")
+        pending += piece
+        if len(pending) >= PIECE:
+            await to_thread.run_sync(take, bytes(pending))
+            pending.clear()
+    take(bytes(pending))
+    return digest.hexdigest()
+
+
+def _content(file: SpooledTemporaryFile[bytes], stack: ExitStack) -> memoryview:
+    """Return what was written to a file; mapped if it is large."""
+    length = file.tell()
+    if length <= IN_MEMORY:
+        file.seek(0)
+        return memoryview(file.read())
+    file.flush()
+    mapped = memoryview(mmap(file.fileno(), 0, access=ACCESS_READ))
+    stack.callback(mapped.release)
+    return mapped

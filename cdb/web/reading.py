@@ -1,0 +1,275 @@
+"""Questions over HTTP: what there is, which version holds, why."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+import cdb
+from cdb import names
+from cdb.constant import Version
+from cdb.database import Holding
+from cdb.errors import BadQuestion, shown
+from cdb.journal import Moment
+from cdb.validity import from_microseconds
+from cdb.web import answers
+from cdb.web.access import Caller, caller_of
+from cdb.web.service import Service, service_of
+
+PAGE = 100
+INLINE = 2**20  # bytes
+
+Arguments = dict[str, Any]
+
+
+async def info(request: Request, _: Arguments) -> Response:
+    """Say what this is, and who asks."""
+    service, caller = service_of(request), caller_of(request)
+    moment = await service.moment()
+    who = {
+        "name": caller.name,
+        "read": list(caller.read),
+        "write": list(caller.write),
+        "admin": caller.admin,
+    }
+    return await answers.of_state(
+        service,
+        moment,
+        at=None if not moment.seq else from_microseconds(moment.at).isoformat(),
+        cdb=cdb.__version__,
+        store=type(service.db.store).__name__,
+        caller=who,
+        limits={"inline": INLINE, "body": service.settings.body_limit},
+    )
+
+
+async def health(request: Request, _: Arguments) -> Response:
+    """Say that the process answers."""
+    return answers.as_json({"status": "ok"})
+
+
+async def ready(request: Request, _: Arguments) -> Response:
+    """Say whether the store answers."""
+    await service_of(request).moment()
+    return answers.as_json({"status": "ready"})
+
+
+async def databases(request: Request, given: Arguments) -> Response:
+    """List the databases that may be read."""
+    service, caller = service_of(request), caller_of(request)
+    require_reader(caller)
+    moment = await service.moment(given.get("as_of"))
+    found = await service.work(service.db.databases, may_read=caller.may_read, as_of=moment)
+    return await answers.of_state(service, moment, databases=found)
+
+
+async def detectors(request: Request, given: Arguments) -> Response:
+    """List the detectors whose database may be read."""
+    service, caller = service_of(request), caller_of(request)
+    require_reader(caller)
+    moment = await service.moment(given.get("as_of"))
+    known = await service.work(service.db.detectors, as_of=moment)
+    found = [d for d in known if caller.may_read(names.detector_database(d["detector"]))]
+    return await answers.of_state(service, moment, detectors=found)
+
+
+async def experiments(request: Request, given: Arguments) -> Response:
+    """List the experiments whose database may be read."""
+    service, caller = service_of(request), caller_of(request)
+    require_reader(caller)
+    moment = await service.moment(given.get("as_of"))
+    known = await service.work(service.db.experiments, as_of=moment)
+    found = [e for e in known if caller.may_read(names.PREFIX + e["experiment"])]
+    return await answers.of_state(service, moment, experiments=found)
+
+
+async def constants(request: Request, given: Arguments) -> Response:
+    """List the versions that fit, a page at a time, all pages as of one state."""
+    service = service_of(request)
+    limit = given.pop("limit", PAGE)
+    as_of, skip = given.pop("as_of", None), 0
+    if "after" in given:
+        seq, skip = page_of(given.pop("after"))
+        if as_of is not None and as_of != seq:
+            raise BadQuestion("`after` holds its own state; leave as_of out after the first page")
+        as_of = seq
+    moment = await service.moment(as_of)
+
+    def find() -> list[Version]:
+        which = (given.get("detector"), given.get("experiment"), given.get("dbsuffix"))
+        caller_of(request).require_read(service.db.shelf(*which, as_of=moment))
+        return service.db.find(**given, limit=limit + 1, skip=skip, as_of=moment)
+
+    found = await service.work(find)
+    following = page_after(moment, skip + limit) if len(found) > limit else None
+    versions = [answers.version(version) for version in found[:limit]]
+    return await answers.of_state(service, moment, constants=versions, next=following)
+
+
+def page_after(moment: Moment, skip: int) -> str:
+    """Return the token of the page that begins after so many versions.
+
+    Examples
+    --------
+    >>> page_of(page_after(Moment(7, 0, False, False, None), 100))
+    (7, 100)
+    """
+    return base64.urlsafe_b64encode(f"{moment.seq}.{skip}".encode()).decode().rstrip("=")
+
+
+def page_of(token: str) -> tuple[int, int]:
+    """Return the state and the number of versions before the page of a token.
+
+    Raises
+    ------
+    BadQuestion
+        If it is none.
+    """
+    try:
+        text = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        seq, skip = (int(number) for number in text.decode("ascii").split("."))
+        if 0 <= seq < 2**53 and 0 <= skip < 2**53:
+            return seq, skip
+    except (ValueError, binascii.Error):
+        pass  # said below, with what to do
+    raise BadQuestion(f"after={shown(token)} is no `next` of a page; begin without `after`")
+
+
+async def constant(request: Request, given: Arguments) -> Response:
+    """Give one version, whether it holds or has left."""
+    service = service_of(request)
+    moment = await service.moment(given.get("as_of"))
+    version_id = request.path_params["id"]
+    found = await service.read(service.db.version_by_id, version_id, as_of=moment)
+    caller_of(request).require_read(found.database)
+    return await answers.of_state(service, moment, constant=answers.version(found))
+
+
+async def history(request: Request, given: Arguments) -> Response:
+    """List all versions of a constant, newest first."""
+    service = service_of(request)
+    moment = await service.moment(given.pop("as_of", None))
+
+    def find() -> list[Version]:
+        which = (given["detector"], given.get("experiment"), given.get("dbsuffix"))
+        caller_of(request).require_read(service.db.shelf(*which, as_of=moment))
+        return service.db.history(**given, as_of=moment)
+
+    found = await service.work(find)
+    return await answers.of_state(service, moment, constants=[*map(answers.version, found)])
+
+
+async def explain(request: Request, given: Arguments) -> Response:
+    """Say of every candidate why it won or lost."""
+    service = service_of(request)
+    moment = await service.moment(given.pop("as_of", None))
+
+    def find() -> cdb.search.Explanation:
+        caller_of(request).require_read(*_searched(service, given, moment))
+        return service.db.explain(**given, as_of=moment)
+
+    found = await service.work(find)
+    return await answers.of_state(
+        service,
+        moment,
+        winner=None if found.winner is None else answers.version(found.winner),
+        candidates=[
+            {"constant": answers.version(candidate.version), "reason": candidate.reason}
+            for candidate in found.candidates
+        ],
+        note=found.note,
+    )
+
+
+async def resolve(request: Request, given: Arguments) -> Response:
+    """Say which version holds of each type of a detector."""
+    service, caller = service_of(request), caller_of(request)
+    kept, stamp = service.resolved, service.resolved.stamp()
+    moment = await service.moment(given.pop("as_of", None))
+    by_the_clock = moment.provisional or "now" in given.get("time", "").lower()
+    searched, body = await service.read(_resolved, service, caller, given, moment)
+    if not by_the_clock:
+        kept.put(request.scope["query_string"], (searched, body), stamp)
+    return Response(body, media_type="application/json")
+
+
+def resolved_before(request: Request) -> Response | None:
+    """Return the answer to a question that was asked before, if nothing was written since."""
+    known = service_of(request).resolved.get(request.scope["query_string"])
+    if known is None:
+        return None
+    searched, body = known
+    caller_of(request).require_read(*searched)
+    return Response(body, media_type="application/json")
+
+
+def _resolved(
+    service: Service, caller: Caller, given: Arguments, moment: Moment
+) -> tuple[list[str], bytes]:
+    wanted: Sequence[str] = given.pop("ctype", ())
+    fields = given.pop("fields", None)
+    for ctype in wanted:
+        names.check_ctype(ctype)
+    searched = _searched(service, given, moment)
+    caller.require_read(*searched)
+    holding = service.db.holding(given.pop("detector"), **given, as_of=moment)
+    winners = {c: w for c, w in holding.winners.items() if not wanted or c in wanted}
+    asked = (moment.seq, moment.asked, moment.provisional, *searched, *winners.values(), "fields",
+             *(fields or ()))  # fmt: skip
+    stamp = service.holding.stamp()
+    body = service.holding.get(asked)
+    if body is None:
+        body = _described(service, replace(holding, winners=winners), searched, fields)
+        service.holding.put(asked, body, stamp)
+    return searched, body
+
+
+def _described(
+    service: Service, holding: Holding, searched: Sequence[str], fields: Sequence[str] | None
+) -> bytes:
+    """Return the answer that the versions which hold make."""
+    moment = holding.moment
+    versions = service.db.versions(holding)
+    found = {ctype: answers.version(versions[ctype]) for ctype in sorted(versions)}
+    warnings = []
+    if moment.asked and any(version["seq"] is None for version in found.values()):
+        warnings.append("documents that no event names took part: run `cdb adopt`")
+    if fields is not None:
+        found = {
+            ctype: {name: version[name] for name in ("id", *fields) if name in version}
+            for ctype, version in found.items()
+        }
+    more = {"provisional": True} if moment.provisional else {}
+    return orjson.dumps(
+        {
+            "server": service.db.journal.identity(),
+            "seq": moment.seq,
+            **more,
+            "detector": holding.detector,
+            "searched": searched,
+            "constants": found,
+            "warnings": warnings,
+        }
+    )
+
+
+def _searched(service: Service, given: Arguments, moment: Moment) -> list[str]:
+    which = {name: given[name] for name in ("experiment", "dbsuffix", "rule") if name in given}
+    return service.db.searched(given["detector"], **which, as_of=moment)
+
+
+def require_reader(caller: Caller) -> None:
+    """Refuse who may read nothing at all.
+
+    Raises
+    ------
+    NotAuthenticated, NotAllowed
+        As `Caller.require_read` does.
+    """
+    if not (caller.admin or caller.read or caller.write):
+        raise caller.refusal("read", "this database")

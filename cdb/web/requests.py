@@ -1,0 +1,315 @@
+"""What a request asks and brings, parsed: parameters, headers, bodies; hostile until then."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+
+from cdb import validity
+from cdb.errors import BadQuery, BadQuestion, TooLarge, shown
+from cdb.stores.query import check_query
+
+MAX_PARAMETERS = 100
+MAX_QUERY = 8_000  # characters
+MAX_VALUES = 500  # in one query: SQLite's expressions are at most 1000 deep
+MAX_JSON = 4 * 2**20  # bytes
+MAX_DEPTH = 20
+
+_KEY = re.compile("[A-Za-z0-9_.:-]{8,128}")
+_FIELD = re.compile(r"-?[A-Za-z_][A-Za-z0-9_]{0,63}")
+
+Schema = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a request.
+
+    Attributes
+    ----------
+    name : str
+        As it is written in the address.
+    says : str
+        What it means.
+    parse : callable
+        From the text to the value.
+    schema : dict
+        Of JSON Schema.
+    example : object
+        For the documentation.
+    required, repeated : bool
+        Whether it must be given; whether it may be given several times.
+    """
+
+    name: str
+    says: str
+    parse: Callable[[str], Any] = str
+    schema: Schema = field(default_factory=lambda: {"type": "string"})
+    example: Any = None
+    required: bool = False
+    repeated: bool = False
+
+
+def arguments(parameters: Sequence[Parameter], query_string: bytes) -> dict[str, Any]:
+    """Return the values of the parameters in an address; of those not given, nothing.
+
+    Raises
+    ------
+    BadQuestion
+        If one is unknown, missing, empty or given twice.
+
+    Examples
+    --------
+    >>> arguments([Parameter("run", "Run.", int)], b"run=7")
+    {'run': 7}
+    >>> arguments([Parameter("run", "Run.", int)], b"rum=7")
+    Traceback (most recent call last):
+        ...
+    cdb.errors.BadQuestion: unknown parameter 'rum'; good ones: run
+    """
+    found: dict[str, Any] = {}
+    known = {parameter.name: parameter for parameter in parameters}
+    for name, text in _pairs(query_string):
+        parameter = known.get(name)
+        if parameter is None:
+            good = f"good ones: {', '.join(known)}" if known else "none is taken here"
+            raise BadQuestion(f"unknown parameter {shown(name)}; {good}")
+        if not text:
+            raise BadQuestion(f"parameter {name} is empty; give a value, or leave it out")
+        value = parameter.parse(text)
+        if parameter.repeated:
+            found.setdefault(name, []).append(value)
+        elif name in found:
+            raise BadQuestion(f"parameter {name} is given twice; give it once")
+        else:
+            found[name] = value
+    for parameter in parameters:
+        if parameter.required and parameter.name not in found:
+            raise BadQuestion(f"parameter {parameter.name} is missing: {parameter.says}")
+    return found
+
+
+def _pairs(query_string: bytes) -> list[tuple[str, str]]:
+    if not query_string:
+        return []
+    try:
+        return parse_qsl(
+            query_string.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=MAX_PARAMETERS,
+        )
+    except ValueError:  # UnicodeDecodeError is one
+        raise BadQuestion(
+            f"what follows the question mark cannot be read; write at most {MAX_PARAMETERS} "
+            "parameters, name=value, in UTF-8 with percent signs"
+        ) from None
+
+
+# Values of parameters ---------------------------------------------------------------------------
+
+
+def as_of(text: str) -> int | str:
+    """Return a state: the number of an event, or the text of a time.
+
+    Examples
+    --------
+    >>> as_of("42"), as_of("2021-10-01T00:00:00Z")
+    (42, '2021-10-01T00:00:00Z')
+    """
+    is_number = text.isascii() and text.isdecimal() and len(text) <= 16
+    if not is_number:
+        validity.parse_time(text)
+    return int(text) if is_number else text
+
+
+def number(name: str, lowest: int, highest: int) -> Callable[[str], int]:
+    """Return what parses a whole number between two others."""
+
+    def parse(text: str) -> int:
+        good = text.isascii() and text.isdecimal() and len(text) <= 16
+        if not good or not lowest <= int(text) <= highest:
+            raise BadQuestion(
+                f"{name} is {shown(text)}; give a whole number from {lowest} to {highest}"
+            )
+        return int(text)
+
+    return parse
+
+
+def fields(text: str) -> list[str]:
+    """Return the names in ``name,name``.
+
+    Examples
+    --------
+    >>> fields("run,version")
+    ['run', 'version']
+    """
+    found = text.split(",")
+    for name in found:
+        if not _FIELD.fullmatch(name) or name.startswith("-"):
+            raise BadQuestion(f"{shown(name)} is no name of a field; write name,name")
+    return found
+
+
+def sort(text: str) -> list[tuple[str, int]]:
+    """Return the fields with directions in ``field,-field``.
+
+    Examples
+    --------
+    >>> sort("ctype,-run")
+    [('ctype', 1), ('run', -1)]
+    """
+    found = text.split(",")
+    for name in found:
+        if not _FIELD.fullmatch(name):
+            raise BadQuestion(f"{shown(name)} is no field to sort by; write field,-field")
+    return [(name.removeprefix("-"), -1 if name.startswith("-") else 1) for name in found[:10]]
+
+
+def query(text: str) -> dict[str, Any]:
+    """Return a query in the common subset of MongoDB's language.
+
+    Raises
+    ------
+    BadQuery
+        If it is none.
+    """
+    if len(text) > MAX_QUERY:
+        raise BadQuery(f"the query has {len(text)} characters; at most {MAX_QUERY} are taken")
+    value = parsed_json(text)
+    if not isinstance(value, dict):
+        raise BadQuery('a query is an object, as {"run": {"$gte": 7}}')
+    _check_parts(value)
+    check_query(value)
+    if _values(value) > MAX_VALUES:
+        raise BadQuery(f"the query compares with more than {MAX_VALUES} values; ask in parts")
+    return value
+
+
+def _check_parts(value: Mapping[str, Any]) -> None:
+    for name in ("$and", "$or"):
+        parts = value.get(name, [])
+        for part in parts if isinstance(parts, list) else []:
+            if not isinstance(part, dict):
+                raise BadQuery(f"{name} wants a list of queries, not of {shown(part)}")
+            _check_parts(part)
+
+
+def _values(value: Any) -> int:
+    if isinstance(value, Mapping):
+        return sum(map(_values, value.values()))
+    return sum(map(_values, value)) if isinstance(value, list) else 1
+
+
+# Headers and bodies -----------------------------------------------------------------------------
+
+
+def idempotency_key(request: Request) -> str | None:
+    """Return the key that makes a repeated write happen once, None if there is none.
+
+    Raises
+    ------
+    BadQuestion
+        If it is not 8 to 128 letters, digits and ``_ . : -``.
+    """
+    key = request.headers.get("idempotency-key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise BadQuestion(
+            f"Idempotency-Key {shown(key)} is not 8 to 128 letters, digits, '_', '.', ':' and "
+            "'-'; a UUID is good"
+        )
+    return key
+
+
+async def body(request: Request, limit: int) -> bytes:
+    """Return the body of a request.
+
+    Raises
+    ------
+    TooLarge
+        If it is longer than `limit` [bytes].
+    """
+    pieces = []
+    length = 0
+    async for piece in request.stream():
+        length += len(piece)
+        if length > limit:
+            raise TooLarge(f"the body is longer than {limit} bytes; send large payloads by PUT")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+async def json_object(request: Request, good: Sequence[str]) -> dict[str, Any]:
+    """Return the JSON object in the body of a request.
+
+    Raises
+    ------
+    BadQuestion
+        If it is none, or holds other names than the good ones.
+    """
+    raw = await body(request, MAX_JSON)
+    try:
+        value = parsed_json(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise BadQuestion("the body is not UTF-8; send a JSON object") from None
+    if not isinstance(value, dict):
+        raise BadQuestion(f"the body is no JSON object; good names in it: {', '.join(good)}")
+    for name in value:
+        if name not in good:
+            raise BadQuestion(f"unknown name {shown(name)} in the body; good: {', '.join(good)}")
+    return value
+
+
+def parsed_json(text: str) -> Any:
+    """Return what a JSON text holds, of bounded depth and without what JSON does not know.
+
+    Raises
+    ------
+    BadQuestion
+        If it is not JSON, holds NaN, half a character, or is too deep.
+
+    Examples
+    --------
+    >>> parsed_json('{"gain": NaN}')
+    Traceback (most recent call last):
+        ...
+    cdb.errors.BadQuestion: NaN is no number of JSON; leave it out, or send null
+    """
+    try:
+        value = json.loads(text, parse_constant=_refused)
+    except RecursionError:
+        raise BadQuestion(f"the JSON is nested deeper than {MAX_DEPTH} levels") from None
+    except ValueError as error:
+        if isinstance(error, BadQuestion):
+            raise
+        raise BadQuestion(f"this is not JSON: {shown(str(error))}") from None
+    _check_json(value, 0)
+    return value
+
+
+def _refused(text: str) -> Any:
+    raise BadQuestion(f"{text} is no number of JSON; leave it out, or send null")
+
+
+def _check_json(value: Any, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise BadQuestion(f"the JSON is nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise BadQuestion(f"{shown(value)} holds half a character; write UTF-8") from None
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            _check_json(name, depth)
+            _check_json(member, depth + 1)
+    elif isinstance(value, list):
+        for member in value:
+            _check_json(member, depth + 1)
+    elif isinstance(value, float) and value in (float("inf"), float("-inf")):
+        raise BadQuestion("a number is too large for 64 bits; send a smaller one")
