@@ -74,10 +74,12 @@ class Export:
         self.journal = journal
         self.path = Path(path)
         self.part = self.path.with_name(self.path.name + ".part")
-        self._ledger = Ledger()
+        self._ledger = Ledger(journal.store)
         self._begun = self._unfinished()
         if self._begun is None:
-            self._ledger = Ledger()  # what of the interrupted one is not whole is not noted
+            self._ledger = Ledger(
+                journal.store
+            )  # what of the interrupted one is not whole is not noted
             # Documents of other programs come first: one that is adopted meanwhile is then in
             # the events too, and not lost between the two.
             self._documents = self._note_foreign()
@@ -109,20 +111,9 @@ class Export:
         number = 0
         for line in foreign(self.journal.store):
             self._ledger.keep(line)
-            self._note_bytes(line)
+            self._ledger.note(line["database"], line["document"])
             number += 1
         return number
-
-    def _note_bytes(self, line: Document) -> None:
-        blob_id = line["document"].get("id_data")
-        if not isinstance(blob_id, str):
-            return
-        try:
-            data = self.journal.store.read(line["database"], blob_id)
-        except NotFound:
-            return
-        sha256 = hashlib.sha256(data).hexdigest()
-        self._ledger.name(line["database"], blob_id, sha256, memoryview(data).nbytes)
 
     # going on with one that was interrupted ----------------------------------------------------
 
@@ -163,7 +154,7 @@ class Export:
                     if member.folder == archive.DOCUMENTS:
                         self._documents += 1
                         self._ledger.keep(line)
-                        self._note_bytes(line)
+                        self._ledger.note(line["database"], line["document"])
                     elif member.folder == archive.JOURNAL:
                         digest = digest_of(line)
                         self._ledger.follow(line)

@@ -9,7 +9,7 @@ the inventory, which is made from the rest.
 import hashlib
 from dataclasses import dataclass
 
-from cdb.errors import NotFound, WrongState
+from cdb.errors import WrongState
 from cdb.journal import Journal, canonical
 from cdb.ledger import Ledger, places
 from cdb.names import PREFIX
@@ -55,7 +55,7 @@ def store_digest(journal: Journal) -> StoreDigest:
     for _ in range(ATTEMPTS):
         head = journal.head()
         journal.verify()
-        with Ledger() as ledger:
+        with Ledger(journal.store) as ledger:
             documents, number = _documents(journal.store, ledger)
             payloads, count = _payloads(journal.store, ledger)
         if journal.head() == head:
@@ -71,19 +71,7 @@ def _documents(store: Store, ledger: Ledger) -> tuple[int, int]:
             total = (total + _number([*place, document])) % _ALL_BITS
             number += 1
             ledger.note(place[0], document)
-            if "seq" not in document and isinstance(document.get("id_data"), str):
-                _note_foreign(store, ledger, place[0], document["id_data"])
     return total, number
-
-
-def _note_foreign(store: Store, ledger: Ledger, database: str, blob_id: str) -> None:
-    """Note bytes of another program, whose digest nobody wrote down."""
-    try:
-        data = store.read(database, blob_id)
-    except NotFound:
-        return
-    nbytes = memoryview(data).nbytes
-    ledger.name(database, blob_id, hashlib.sha256(data).hexdigest(), nbytes)
 
 
 def _payloads(store: Store, ledger: Ledger) -> tuple[int, int]:

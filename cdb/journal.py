@@ -175,7 +175,7 @@ class Proposal:
     def is_stale_after(self, event: Mapping[str, Any]) -> bool:
         """Return whether an event that came between touches what this proposal rests on."""
         if event["action"] in (SWEEP, PURGE):
-            named = self.uploads if event["action"] == SWEEP else self.blobs
+            named = self.uploads | self.blobs
             return any((e["database"], e["id"]) in named for e in event["versions"])
         return any(e["key"] in self.keys for e in event["versions"])
 

@@ -1,11 +1,13 @@
 """Which payloads the documents of a store name: a list on disk, since there may be millions."""
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from cdb.errors import NotFound
 from cdb.journal import PURGE
 from cdb.names import PREFIX
 from cdb.stores.base import Store
@@ -45,9 +47,16 @@ def payload_of(line: Mapping[str, Any]) -> Payload:
 
 
 class Ledger:
-    """Payloads by digest, and documents of other programs; kept in a file that goes by itself."""
+    """Payloads by digest, and documents of other programs; kept in a file that goes by itself.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    store : Store
+        Whose payloads they are: it is asked about those whose digest no document says.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
         # An empty name makes SQLite keep a private file, which it removes when it is closed.
         self._db = sqlite3.connect("", isolation_level=None)
         self._db.execute("PRAGMA journal_mode = OFF")
@@ -68,14 +77,27 @@ class Ledger:
         self._db.close()
 
     def note(self, database: str, document: Mapping[str, Any]) -> None:
-        """Note the payload that a document of ours names, if it names one."""
-        if isinstance(document.get("id_data"), str) and "sha256" in document:
-            self.name(database, document["id_data"], document["sha256"], document.get("nbytes", 0))
+        """Note the payload that a document names, if it names one."""
+        blob_id = document.get("id_data")
+        if not isinstance(blob_id, str):
+            return
+        known = document.get("sha256"), document.get("nbytes")
+        if not (isinstance(known[0], str) and isinstance(known[1], int)):
+            known = self._looked_up(database, blob_id)
+        if known[0] is not None:
+            row = (database, blob_id, *known)
+            self._db.execute("INSERT OR REPLACE INTO names VALUES (?, ?, ?, ?)", row)
 
-    def name(self, database: str, blob_id: str, sha256: str, nbytes: int) -> None:
-        """Note bytes."""
-        row = (database, blob_id, sha256, nbytes)
-        self._db.execute("INSERT OR REPLACE INTO names VALUES (?, ?, ?, ?)", row)
+    def _looked_up(self, database: str, blob_id: str) -> tuple[str | None, int | None]:
+        """Return digest and length of bytes of which the document says neither."""
+        blob = self._store.blob(database, blob_id)
+        if blob is not None and blob.sha256 is not None:
+            return blob.sha256, blob.nbytes
+        try:
+            data = self._store.read(database, blob_id)
+        except NotFound:
+            return None, None
+        return hashlib.sha256(data).hexdigest(), memoryview(data).nbytes
 
     def follow(self, event: Mapping[str, Any]) -> None:
         """Note what an event names, and forget what it purges."""

@@ -6,8 +6,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from cdb import tokens
+from cdb import tokens, uploads
 from cdb.backup import Export, Import
+from cdb.copies import Copies
 from cdb.database import Database
 from cdb.digest import store_digest
 from cdb.errors import BadFile, WrongState
@@ -156,6 +157,20 @@ def test_rights_travel_as_digests(quick_store, original, tmp_path):
     take(copy, tmp_path / "store.tar")
     assert [grant.subject for grant in tokens.grants(copy.journal)] == ["you"]
     assert store_digest(copy.journal) == store_digest(original.journal)
+
+
+def test_documents_that_were_filed_one_by_one_travel_with_their_data(tmp_path):
+    db, copy = Database(MemoryStore()), Database(MemoryStore())
+    for more in (
+        {"detector": EPIX, "ctype": "notes", "run": 1, "run_end": "end"},
+        {"note": "plain"},
+    ):
+        id_data = uploads.write(db.journal, "cdb_xpp1", str(more).encode())
+        Copies(db.journal).file("cdb_xpp1", EPIX, {**more, "id_data": id_data})
+    assert export(db, tmp_path / "store.tar").payloads == 2
+    take(copy, tmp_path / "store.tar")
+    assert store_digest(copy.journal) == store_digest(db.journal)
+    assert copy.store.read("cdb_xpp1", id_data) == b"{'note': 'plain'}"
 
 
 def test_a_store_of_other_programs_only_travels_too(tmp_path):

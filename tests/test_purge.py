@@ -3,6 +3,7 @@
 import pytest
 
 from cdb.backup import Export, Import
+from cdb.copies import Copies
 from cdb.database import Database
 from cdb.digest import store_digest
 from cdb.errors import BadQuestion, Purged, WrongState
@@ -159,6 +160,15 @@ def test_an_add_beside_a_purge_that_has_not_removed_yet_uploads_anew(quick_store
     db.add("wrong", **NOTES, run=7)
     list(Check(db.journal, older_than=0).run())
     assert db.get(EPIX, "notes", experiment="xpp1", run=7)[0] == "wrong"
+
+
+def test_a_document_that_was_about_to_name_purged_bytes_is_refused(quick_store):
+    other = Database(quick_store)
+    id_data = wrong(other).meta["id_data"]
+    filing = interrupted_at(quick_store, "before event", lambda: purge_all(other))
+    given = {"detector": EPIX, "ctype": "notes", "run": 1, "run_end": "end", "id_data": id_data}
+    with pytest.raises(WrongState, match="send the data again"):
+        Copies(filing.journal).file("cdb_xpp1", EPIX, given)
 
 
 def test_a_restore_that_was_overtaken_by_a_purge_is_refused(quick_store):
