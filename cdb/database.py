@@ -9,6 +9,7 @@ import logging
 import os
 import time as clock
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from numbers import Integral
@@ -740,7 +741,7 @@ class Database:
         moment = self._moment(as_of)
         short = self._short_name(name, moment)
         places = _places(short, experiment, dbsuffix, rule)
-        versions = self._versions(moment, places, question)
+        versions = self._versions(moment, self._indexes.winners(moment, places, question))
         _warn_of_foreign(moment, versions.values())
         searched = ", ".join(dict.fromkeys(place.database for place in places))
         return self._handed_out(
@@ -768,12 +769,33 @@ class Database:
         )
         return Detector(short, name, experiment, question.run, seq, calibconst)
 
+    def holding(
+        self,
+        name: str,
+        *,
+        experiment: str | None = None,
+        dbsuffix: str | None = None,
+        run: int | str | None = None,
+        time: Time | None = None,
+        rule: str = "range",
+        as_of: AsOf | None = None,
+    ) -> "Holding":
+        """Return which versions hold, without reading one; parameters are those of `get`."""
+        question = _question(run, time, rule, experiment)
+        moment = self._moment(as_of)
+        short = self._short_name(name, moment)
+        places = _places(short, experiment, dbsuffix, rule)
+        return Holding(short, moment, self._indexes.winners(moment, places, question))
+
+    def versions(self, holding: "Holding") -> dict[str, Version]:
+        """Return the versions that hold, by type."""
+        return self._versions(holding.moment, holding.winners)
+
     def _versions(
-        self, moment: Moment, places: list[Place], question: Question
+        self, moment: Moment, winners: Mapping[str, tuple[Place, str]]
     ) -> dict[str, Version]:
-        """Return the version that holds of each type."""
         ids: dict[Place, list[str]] = {}
-        for place, version_id in self._indexes.winners(moment, places, question).values():
+        for place, version_id in winners.values():
             ids.setdefault(place, []).append(version_id)
         found: dict[str, Version] = {}
         for place, wanted in ids.items():
@@ -1108,6 +1130,25 @@ class Database:
         if names.is_short_name(detector):
             return detector
         return enrolment.short_name(self.journal, detector, moment)
+
+
+@dataclass(frozen=True)
+class Holding:
+    """Which version holds of each type of a detector.
+
+    Attributes
+    ----------
+    detector : str
+        Short name.
+    moment : Moment
+        As of when.
+    winners : mapping of str to (Place, str)
+        Where the version of each type is, and its id.
+    """
+
+    detector: str
+    moment: Moment
+    winners: Mapping[str, tuple[Place, str]]
 
 
 def _places(short: str, experiment: str | None, dbsuffix: str | None, rule: str) -> list[Place]:

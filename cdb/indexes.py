@@ -21,6 +21,7 @@ from cdb.lookup import (
     row_of,
     rule_at,
 )
+from cdb.stores.kept import Kept
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class Indexes:
         self._journal = journal
         self._kept: dict[tuple[str, str], _Kept] = {}
         self._views: dict[tuple[str, str, str, int, int | None], View] = {}
+        self._foreigners: Kept[dict[str, list[Row]]] = Kept(journal.store.stamp)
         self._lock = threading.RLock()
 
     def winners(
@@ -143,6 +145,16 @@ class Indexes:
 
     def _foreign(self, moment: Moment, place: Place, both_forms: bool) -> dict[str, list[Row]]:
         """Return the visible documents that no event up to the moment names, by type."""
+        asked = (place.database, place.collection, moment.seq, moment.asked, both_forms)
+        known = self._foreigners.get(asked)
+        if known is not None:
+            return known
+        stamp = self._journal.store.stamp()
+        found = self._find_foreign(moment, place, both_forms)
+        self._foreigners.put(asked, found, stamp)
+        return found
+
+    def _find_foreign(self, moment: Moment, place: Place, both_forms: bool) -> dict[str, list[Row]]:
         named_later = {"$or": [{"seq": {"$exists": False}}, {"adopted": {"$gt": moment.seq}}]}
         query = named_later if both_forms else {"seq": {"$exists": False}}
         found: dict[str, list[Row]] = {}

@@ -49,6 +49,7 @@ from cdb.errors import (
     WrongClock,
 )
 from cdb.stores.base import Store
+from cdb.stores.kept import Kept
 from cdb.stores.layout import JOURNAL, JOURNAL_DATABASE
 from cdb.stores.query import (
     Document,
@@ -229,6 +230,7 @@ class Journal:
         self._last: Moment | None = None
         self._lock = threading.Lock()
         self._identity = ""
+        self._heads: Kept[Head] = Kept(store.stamp)
 
     # reading -----------------------------------------------------------------------------------
 
@@ -254,6 +256,15 @@ class Journal:
             time.sleep(0.1)
 
     def _ask_head(self) -> Head:
+        known = self._heads.get("head")
+        if known is not None:
+            return known
+        stamp = self.store.stamp()
+        head = self._read_head()
+        self._heads.put("head", head, stamp)
+        return head
+
+    def _read_head(self) -> Head:
         fields = ("_id", "at", "digest", "open", "pending")
         rows = self.store.rows(JOURNAL_DATABASE, JOURNAL, fields, sort=[("_id", -1)], limit=1)
         if not rows:

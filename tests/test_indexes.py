@@ -173,7 +173,7 @@ def test_documents_are_read_once_for_all_questions(quick_db, indexes, monkeypatc
     monkeypatch.setattr(quick_db.store, "rows", counted)
     for question in QUESTIONS:
         winners(indexes, quick_db, question=question)
-    assert {*loads} == {("cdbjournal", "journal")}
+    assert {*loads} <= {("cdbjournal", "journal")}
 
 
 @pytest.mark.parametrize(

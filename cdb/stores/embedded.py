@@ -600,8 +600,10 @@ class EmbeddedStore(Store):
         connection = self._connection()
         if connection is None:
             return None
-        with _translated(self.folder):
+        try:
             (version,) = connection.execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error:
+            return None  # whoever asks for what is stored will be told why
         return self._local.number, version, connection.total_changes
 
     def clock(self) -> float | None:

@@ -58,7 +58,8 @@ def make_app(
                 db.close()
 
     return Starlette(
-        routes=[*psana.routes(), *v1.routes()],
+        # Those that are asked most come first: each is tried in turn.
+        routes=[*v1.routes(), *psana.routes()],
         exception_handlers={
             CalibError: _failed,  # type: ignore[dict-item]
             HTTPException: _refused,  # type: ignore[dict-item]

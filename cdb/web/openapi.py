@@ -27,10 +27,11 @@ _SAYS = {
 _ALWAYS = (429, 500, 502)
 _IN_PATH = re.compile(r"{(\w+)}")
 _PATH_PARAMETERS = {
-    "id": ("Of a version.", "6156c0000000070123456789"),
-    "database": ("With its prefix.", "cdb_rixx45619"),
+    "id": ("Of a version.", "^[0-9a-f]{24}$", "6156c0000000070123456789"),
+    "database": ("With its prefix.", "^cdb_[A-Za-z0-9_-]{1,34}$", "cdb_rixx45619"),
     "sha256": (
-        "Digest of the payload, hexadecimal.",
+        "Digest of the payload, hexadecimal; or the id of bytes that another program stored.",
+        "^([0-9a-f]{24}|[0-9a-f]{64})$",
         "9d908ecfb6b256def8b49a7c504e6c889c4b0e41fe6ce3e01863dd7b61a20aa0",
     ),
 }
@@ -110,13 +111,13 @@ def _parameter(parameter: Parameter, where: str) -> dict[str, Any]:
 
 
 def _in_path(name: str) -> dict[str, Any]:
-    says, example = _PATH_PARAMETERS[name]
+    says, pattern, example = _PATH_PARAMETERS[name]
     return {
         "name": name,
         "in": "path",
         "description": says,
         "required": True,
-        "schema": {"type": "string", "minLength": 1},
+        "schema": {"type": "string", "pattern": pattern},
         "example": example,
     }
 

@@ -2,7 +2,8 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ from starlette.responses import Response
 import cdb
 from cdb import names
 from cdb.constant import Version
+from cdb.database import Holding
 from cdb.errors import BadQuestion, NotFound, shown
 from cdb.journal import Moment
 from cdb.validity import from_microseconds
@@ -215,18 +217,40 @@ def _resolved(
         names.check_ctype(ctype)
     searched = _searched(service, given, moment)
     caller.require_read(*searched)
-    name = given.pop("detector")
-    detector = service.db.detector(name, **given, as_of=moment)
-    found = {
-        ctype: answers.version(detector.calibconst.version(ctype))
-        for ctype in detector.calibconst
-        if not wanted or ctype in wanted
-    }
-    missing = {
-        ctype: _why_missing(service, name, ctype, given, moment)
-        for ctype in wanted
-        if ctype not in found
-    }
+    when = {name: value for name, value in given.items() if name != "detector"}
+    holding = service.db.holding(given["detector"], **when, as_of=moment)
+    winners = {c: w for c, w in holding.winners.items() if not wanted or c in wanted}
+    missing = {c: _why_missing(service, c, given, moment) for c in wanted if c not in winners}
+    asked = (moment.seq, moment.asked, moment.provisional, *searched, *winners.values(), "fields",
+             *(fields or ()), "missing", *missing.items())  # fmt: skip
+    stamp = service.holding.stamp()
+    body = service.holding.get(asked)
+    if body is None:
+        body = _described(service, replace(holding, winners=winners), searched, fields, missing)
+        service.holding.put(asked, body, stamp)
+    return searched, body
+
+
+def _why_missing(service: Service, ctype: str, given: Arguments, moment: Moment) -> str:
+    """Return the sentence with which `Database.get` says that there is no such constant."""
+    try:
+        service.db.version(ctype=ctype, **given, as_of=moment)
+    except NotFound as error:
+        return str(error)
+    return f"no {ctype} of {given['detector']}"
+
+
+def _described(
+    service: Service,
+    holding: Holding,
+    searched: Sequence[str],
+    fields: Sequence[str] | None,
+    missing: Mapping[str, str],
+) -> bytes:
+    """Return the answer that the versions which hold make."""
+    moment = holding.moment
+    versions = service.db.versions(holding)
+    found = {ctype: answers.version(versions[ctype]) for ctype in sorted(versions)}
     warnings = []
     if moment.asked and any(version["seq"] is None for version in found.values()):
         warnings.append("documents that no event names took part: run `cdb adopt`")
@@ -236,28 +260,18 @@ def _resolved(
             for ctype, version in found.items()
         }
     more = {"provisional": True} if moment.provisional else {}
-    answer = {
-        "server": service.db.journal.identity(),
-        "seq": moment.seq,
-        **more,
-        "detector": detector.name,
-        "searched": searched,
-        "constants": found,
-        "missing": missing,
-        "warnings": warnings,
-    }
-    return searched, orjson.dumps(answer)
-
-
-def _why_missing(
-    service: Service, detector: str, ctype: str, given: Arguments, moment: Moment
-) -> str:
-    """Return the sentence with which `Database.get` says that there is no such constant."""
-    try:
-        service.db.version(detector, ctype, **given, as_of=moment)
-    except NotFound as error:
-        return str(error)
-    return f"no {ctype} of {detector}"
+    return orjson.dumps(
+        {
+            "server": service.db.journal.identity(),
+            "seq": moment.seq,
+            **more,
+            "detector": holding.detector,
+            "searched": searched,
+            "constants": found,
+            "missing": missing,
+            "warnings": warnings,
+        }
+    )
 
 
 def _searched(service: Service, given: Arguments, moment: Moment) -> list[str]:

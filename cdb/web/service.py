@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from cdb.database import AsOf, Database
 from cdb.journal import Head, Moment
-from cdb.web.kept import Kept
+from cdb.stores.kept import Kept
 from cdb.web.settings import Settings
 
 P = ParamSpec("P")
@@ -64,6 +64,11 @@ class Service:
     @cached_property
     def resolved(self) -> Kept[tuple[list[str], bytes]]:
         """Answers of `/v1/resolve` with the databases that were searched, by query string."""
+        return Kept(self.db.store.stamp)
+
+    @cached_property
+    def holding(self) -> Kept[bytes]:
+        """Answers of `/v1/resolve`, by the versions that hold: many runs have the same."""
         return Kept(self.db.store.stamp)
 
     async def moment(self, as_of: AsOf | None = None) -> Moment:

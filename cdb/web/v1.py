@@ -16,6 +16,10 @@ from cdb.web.requests import Parameter, number
 # Parameters ---------------------------------------------------------------------------------------
 
 _TEXT = {"type": "string", "minLength": 1}
+_NAME = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,34}$"}
+_DETECTOR = {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9]{0,15}_[0-9A-Za-z_.-]{1,100}$"}
+_TIME = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 1}]}
+_STATE = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "format": "date-time"}]}
 
 
 def _whole(name: str, says: str, lowest: int, highest: int, example: int) -> Parameter:
@@ -23,27 +27,27 @@ def _whole(name: str, says: str, lowest: int, highest: int, example: int) -> Par
     return Parameter(name, says, number(name, lowest, highest), schema, example)
 
 
-DETECTOR = Parameter("detector", "Short or long name.", schema=_TEXT, example="epix10ka_000001")
+DETECTOR = Parameter("detector", "Short or long name.", schema=_DETECTOR, example="epix10ka_000001")
 THE_DETECTOR = Parameter(
-    "detector", "Short or long name.", schema=_TEXT, example="epix10ka_000001", required=True
+    "detector", "Short or long name.", schema=_DETECTOR, example="epix10ka_000001", required=True
 )
-CTYPE = Parameter("ctype", "Type of the constant.", schema=_TEXT, example="pedestals")
+CTYPE = Parameter("ctype", "Type of the constant.", schema=_NAME, example="pedestals")
 THE_CTYPE = Parameter(
-    "ctype", "Type of the constant.", schema=_TEXT, example="pedestals", required=True
+    "ctype", "Type of the constant.", schema=_NAME, example="pedestals", required=True
 )
 CTYPES = Parameter(
     "ctype",
     "Only this type; may be repeated.",
-    schema={"type": "array", "items": _TEXT},
+    schema={"type": "array", "items": _NAME},
     repeated=True,
 )
-EXPERIMENT = Parameter("experiment", "Name of the experiment.", schema=_TEXT, example="rixx45619")
-DBSUFFIX = Parameter("dbsuffix", "Of a private database.", schema=_TEXT, example="mytest")
+EXPERIMENT = Parameter("experiment", "Name of the experiment.", schema=_NAME, example="rixx45619")
+DBSUFFIX = Parameter("dbsuffix", "Of a private database.", schema=_NAME, example="mytest")
 RUN = _whole("run", "Run number.", 0, 2**53 - 1, 7)
 TIME = Parameter(
     "time",
     "Time with its zone, or seconds since 1970.",
-    schema=_TEXT,
+    schema=_TIME,
     example="2021-10-01T00:00:00Z",
 )
 RULE = Parameter(
@@ -56,8 +60,8 @@ AS_OF = Parameter(
     "as_of",
     "The state after this event, or at this time, instead of now.",
     requests.as_of,
-    _TEXT,
-    "42",
+    _STATE,
+    42,
 )
 LABEL = Parameter("version", "Only versions with this label.", schema=_TEXT, example="V2021-10-08")
 QUERY = Parameter(
@@ -374,4 +378,7 @@ ENDPOINTS = (
 
 def routes() -> list[BaseRoute]:
     """Return the routes below ``/v1``, and those of metrics and of the documentation."""
-    return [endpoint.route() for endpoint in ENDPOINTS]
+    # A route is tried after all before it: those that are asked most come first.
+    hot = ("/v1/resolve", PAYLOAD)
+    ordered = sorted(ENDPOINTS, key=lambda endpoint: endpoint.path not in hot)
+    return [endpoint.route() for endpoint in ordered]

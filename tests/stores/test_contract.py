@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from cdb.errors import BadDocument, BadQuery, Duplicate, NotFound
-from cdb.stores import Store
+from cdb.stores import Store, open_store
 from cdb.stores.base import new_id
 
 DB, COLL = "cdb_test", "epix_000001"
@@ -272,3 +272,18 @@ def test_ids_hold_their_time_and_sort_by_it():
     assert early < late
     assert int(early[:8], 16) == 1_633_075_200
     assert len(early) == 24
+
+
+def test_a_stamp_changes_with_whatever_is_written(shared_store: Store) -> None:
+    with open_store(shared_store.url) as other:
+        shared_store.insert("cdb_x", "c", [{"_id": 1}])
+        before = shared_store.stamp()
+        assert shared_store.stamp() == before
+        for write in (
+            lambda: other.insert("cdb_x", "c", [{"_id": 2}]),
+            lambda: shared_store.insert("cdb_x", "c", [{"_id": 3}]),
+            lambda: other.write("cdb_x", b"bytes", sha256="0" * 64, head=0),
+        ):
+            write()
+            assert before is None or shared_store.stamp() != before
+            before = shared_store.stamp()
