@@ -8,7 +8,7 @@ from cdb.stores.base import Store
 
 __all__ = ["Store", "open_store"]
 
-SCHEMES = "mongodb://host:27017/, file:///folder, memory://"
+SCHEMES = "mongodb://host:27017/, file:///folder, memory://, https://host/ of a service"
 
 
 def open_store(url: str) -> Store:
