@@ -45,9 +45,9 @@ def reads(db: Database, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     read = db.store.read
 
-    def counted(database, blob_id, progress=None):
+    def counted(database, blob_id, **named):
         seen.append(blob_id)
-        return read(database, blob_id, progress)
+        return read(database, blob_id, **named)
 
     monkeypatch.setattr(db.store, "read", counted)
     return seen

@@ -236,7 +236,8 @@ url = click.option(
     "--url",
     metavar="ADDRESS",
     is_eager=True,  # completion needs it
-    help="Store: mongodb://..., file:///folder.  [default: CDB_URL, else a folder of yours]",
+    help="Store: mongodb://..., file:///folder, or https://host/ of a service."
+    "  [default: CDB_URL, else a folder of yours]",
 )
 json_ = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 dry_run = click.option("--dry-run", is_flag=True, help="Check and tell, but write nothing.")

@@ -13,7 +13,7 @@ __all__ = ["Store", "open_store"]
 # In an address a query or a fragment begins; line ends slip in by copying.
 _NO_PATH = re.compile(r"[?#\x00-\x1f]")
 
-SCHEMES = "mongodb://host:27017/, file:///folder, bundle:///file.cdb, memory://"
+SCHEMES = "mongodb://host:27017/, file:///folder, bundle:///file.cdb, memory://, https://host/"
 
 
 def open_store(url: str) -> Store:

@@ -162,7 +162,8 @@ def test_a_file_with_a_strange_name_can_be_added(cdb, ask, folder):
     ("address", "sentence"),
     [
         ("store", "for a folder write file:///"),
-        ("http://localhost/", "is no address of a store"),
+        ("http://", "is no address of a service"),
+        ("https://me:secret@localhost/", "let CDB_TOKEN hold a token"),
         ("file://host/x", "is no address of a store"),
         ("mongodb://", "is no MongoDB address"),
         ("mongodb://127.0.0.1:99999/", "is no MongoDB address"),
