@@ -176,6 +176,17 @@ class CachedStore(Store):
         """See `Store.uploads`."""
         return self.store.uploads(database, sha256)
 
+    def put(
+        self,
+        database: str,
+        blob: Blob,
+        data: bytes | memoryview,
+        *,
+        progress: Progress | None = None,
+    ) -> None:
+        """See `Store.put`."""
+        self.store.put(database, blob, data, progress=progress)
+
     def remove(self, database: str, blob_ids: Sequence[str]) -> None:
         """See `Store.remove`."""
         self.store.remove(database, blob_ids)
