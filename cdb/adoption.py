@@ -20,6 +20,9 @@ Document = dict[str, Any]
 AT_ONCE = 500
 BYTES_AT_ONCE = MAX_EVENT_BYTES // 2
 
+# Those that left under an event stay as they are.
+_FOREIGN = {"seq": {"$exists": False}, "out": {"$exists": False}}
+
 
 @dataclass(frozen=True)
 class Stranger:
@@ -38,7 +41,7 @@ def strangers(journal: Journal) -> Iterator[Stranger]:
         if not database.startswith(PREFIX) or database == REGISTER:
             continue
         for collection in store.collections(database):
-            for document in store.find(database, collection, {"seq": {"$exists": False}}):
+            for document in store.find(database, collection, _FOREIGN):
                 yield Stranger(
                     database, collection, document, _trouble(journal, database, document)
                 )

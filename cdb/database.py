@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Self
 from cdb import deployments, enrolment, inventory, listing, lookup, names, search
 from cdb.calibconst import Calibconst, Detector
 from cdb.constant import AMENDABLE, Version, new_document, version_of
-from cdb.errors import BadQuestion, Corrupt, NotFound, WrongState, shown
+from cdb.copies import Copies
+from cdb.errors import BadQuestion, Corrupt, NotFound, Purged, WrongState, shown
 from cdb.indexes import Indexes
 from cdb.journal import Head, Journal, Moment, Step, no_step
 from cdb.lookup import Place, Question
@@ -118,6 +119,13 @@ class Database:
         Called between the steps of a write; for tests.
     now : callable, optional
         The clock [Unix seconds]; for tests.
+
+    Attributes
+    ----------
+    journal : Journal
+        Of the store.
+    copies : Copies
+        Its documents one by one, as psana's clients see them.
     """
 
     def __init__(
@@ -125,6 +133,7 @@ class Database:
     ) -> None:
         self.store = store
         self.journal = Journal(store, step=step, now=now)
+        self.copies = Copies(self.journal)
         self._indexes = Indexes(self.journal)
         self._verified: set[tuple[str, str]] = set()
 
@@ -132,9 +141,16 @@ class Database:
         """Use as a context: closed at its end."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Close the store."""
-        self.close()
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """Close the store; an interrupt gets a note on what is known of the writes."""
+        try:
+            self.close()
+        except KeyboardInterrupt as late:
+            error = late
+            raise
+        finally:
+            if isinstance(error, KeyboardInterrupt):
+                error.add_note(self.journal.outcome)
 
     def __repr__(self) -> str:
         """Return the class and the store."""
@@ -528,7 +544,7 @@ class Database:
         names.check_detector(detector)
         if names.is_short_name(detector):
             return detector
-        return enrolment.short_name(self.journal, detector, self._moment(as_of))
+        return enrolment.short_name(self.journal, detector, self.moment(as_of))
 
     # looking up --------------------------------------------------------------------------------
 
@@ -541,6 +557,7 @@ class Database:
         dbsuffix: str | None = None,
         run: int | str | None = None,
         time: Time | None = None,
+        version: str | None = None,
         rule: str = "range",
         as_of: AsOf | None = None,
         allow_pickle: bool = False,
@@ -561,6 +578,8 @@ class Database:
             Run number; without it the far future is meant, which only open ranges cover.
         time : datetime, int, float or str, optional
             Look only at what is valid from this time or earlier.
+        version : str, optional
+            Look only at versions with this label.
         rule : str, optional
             See `cdb.lookup`: range, latest, prior, closest, psana.
         as_of : int, datetime or str, optional
@@ -585,11 +604,11 @@ class Database:
         UnsafePayload
             If it is a pickle and `allow_pickle` is not given.
         """
-        version = self.version(
+        found = self.version(
             detector, ctype, experiment=experiment, dbsuffix=dbsuffix, run=run, time=time,
-            rule=rule, as_of=as_of,
+            version=version, rule=rule, as_of=as_of,
         )  # fmt: skip
-        return self.data(version, allow_pickle=allow_pickle), version.meta
+        return self.data(found, allow_pickle=allow_pickle), found.meta
 
     def version(
         self,
@@ -600,14 +619,15 @@ class Database:
         dbsuffix: str | None = None,
         run: int | str | None = None,
         time: Time | None = None,
+        version: str | None = None,
         rule: str = "range",
         as_of: AsOf | None = None,
     ) -> Version:
         """Return the version that holds, without its data; see `get`."""
         names.check_ctype(ctype)
-        question = _question(run, time, rule, experiment)
+        question = _question(run, time, rule, experiment, version)
         names.check_detector(detector)
-        moment = self._moment(as_of)
+        moment = self.moment(as_of)
         short = self._short_name(detector, moment)
         places = _places(short, experiment, dbsuffix, rule)
         found = search.winner(self.journal, moment, places, question, short, ctype)
@@ -648,7 +668,7 @@ class Database:
         NotFound
             If the journal does not know the version.
         """
-        return deployments.version_by_id(self.journal, self._moment(as_of), id)
+        return deployments.version_by_id(self.journal, self.moment(as_of), id)
 
     def data(
         self, version: Version, *, allow_pickle: bool = False, progress: Progress | None = None
@@ -659,6 +679,8 @@ class Database:
         ------
         Corrupt
             If the bytes do not agree with the digest or the length in the document.
+        Purged
+            If an administrator removed the bytes after the version had left.
         """
         from cdb import payload
 
@@ -674,6 +696,12 @@ class Database:
                 version.database, blob_id, sha256=version.sha256, progress=progress
             )
         except NotFound as error:
+            purge = self.journal.purge_of(version.database, blob_id)
+            if purge is not None:
+                raise Purged(
+                    f"the data of {version.ctype} {version.id} in {version.database} were "
+                    f"{deployments.how_purged(purge)}; the document is all that is left"
+                ) from error
             # No KeyError, which would read as "no such constant" to a mapping's caller.
             raise Corrupt(
                 f"the payload of {version.ctype} {version.id} in {version.database} is missing: "
@@ -699,6 +727,7 @@ class Database:
         dbsuffix: str | None = None,
         run: int | str | None = None,
         time: Time | None = None,
+        version: str | None = None,
         rule: str = "range",
         as_of: AsOf | None = None,
     ) -> Explanation:
@@ -708,8 +737,8 @@ class Database:
         winner.
         """
         names.check_ctype(ctype)
-        question = _question(run, time, rule, experiment)
-        moment = self._moment(as_of)
+        question = _question(run, time, rule, experiment, version)
+        moment = self.moment(as_of)
         short = self._short_name(detector, moment)
         places = _places(short, experiment, dbsuffix, rule)
         return search.explain(self.journal, moment, places, question, short, ctype)
@@ -738,7 +767,7 @@ class Database:
         <Calibconst epix_000001 run 6: common_mode>
         """
         question = _question(run, time, rule, experiment)
-        moment = self._moment(as_of)
+        moment = self.moment(as_of)
         short = self._short_name(name, moment)
         places = _places(short, experiment, dbsuffix, rule)
         versions = self._versions(moment, self._indexes.winners(moment, places, question))
@@ -782,7 +811,7 @@ class Database:
     ) -> "Holding":
         """Return which versions hold, without reading one; parameters are those of `get`."""
         question = _question(run, time, rule, experiment)
-        moment = self._moment(as_of)
+        moment = self.moment(as_of)
         short = self._short_name(name, moment)
         places = _places(short, experiment, dbsuffix, rule)
         return Holding(short, moment, self._indexes.winners(moment, places, question))
@@ -870,7 +899,7 @@ class Database:
         if limit < 0:
             raise BadQuestion(f"limit is {limit}; give 0 (for all) or more")
         question = _question(run, time, "range", experiment)
-        moment = self._moment(as_of)
+        moment = self.moment(as_of)
         short = None if detector is None else self._short_name(detector, moment)
         places = listing.shelves(self.journal, moment, short, experiment, dbsuffix)
         return listing.find(
@@ -897,9 +926,7 @@ class Database:
         as_of: AsOf | None = None,
     ) -> list[str]:
         """Return the databases that a look-up asks, in order; parameters are those of `get`."""
-        places = _places(
-            self._short_name(detector, self._moment(as_of)), experiment, dbsuffix, rule
-        )
+        places = _places(self._short_name(detector, self.moment(as_of)), experiment, dbsuffix, rule)
         return list(dict.fromkeys(place.database for place in places))
 
     def shelf(
@@ -911,7 +938,7 @@ class Database:
         as_of: AsOf | None = None,
     ) -> str:
         """Return the database that `find` and `history` look into; parameters are theirs."""
-        moment = self._moment(as_of)
+        moment = self.moment(as_of)
         if detector is not None:
             short = self._short_name(detector, moment)
             return names.databases_of(short, experiment, dbsuffix)[0]
@@ -935,7 +962,7 @@ class Database:
         as_of : int, datetime or str, optional
             Event or time.
         """
-        return listing.databases(self.journal, self._moment(as_of), may_read)
+        return listing.databases(self.journal, self.moment(as_of), may_read)
 
     def history(
         self,
@@ -951,7 +978,7 @@ class Database:
         Parameters are those of `find`.
         """
         names.check_ctype(ctype)
-        moment = self._moment(as_of)
+        moment = self.moment(as_of)
         short = self._short_name(detector, moment)
         database = names.databases_of(short, experiment, dbsuffix)[0]
         return listing.history(self.journal, moment, database, short, ctype)
@@ -969,7 +996,7 @@ class Database:
         detectors : list of dict
             With `detector`, `longname` and `ctypes`.
         """
-        return listing.detectors(self.journal, self._moment(as_of))
+        return listing.detectors(self.journal, self.moment(as_of))
 
     def experiments(self, *, as_of: AsOf | None = None) -> list[dict[str, Any]]:
         """Return the known experiments with their detectors.
@@ -984,7 +1011,7 @@ class Database:
         experiments : list of dict
             With `experiment` and `detectors`.
         """
-        return listing.experiments(self.journal, self._moment(as_of))
+        return listing.experiments(self.journal, self.moment(as_of))
 
     # retiring and mending ----------------------------------------------------------------------
 
@@ -1017,6 +1044,22 @@ class Database:
             If it has left already.
         """
         return deployments.retire(self.journal, self._commit(dry_run, key), id, reason)
+
+    def retire_all(
+        self, ids: Sequence[str], *, reason: str, dry_run: bool = False
+    ) -> list[Version]:
+        """Take several versions out of look-ups in one event: all of them, or none.
+
+        Parameters and errors are those of `retire`.
+
+        Raises
+        ------
+        BadDocument
+            If they are too many for one event; some 15,000 are not.
+        """
+        if not ids:
+            return []
+        return deployments.retire_all(self.journal, self._commit(dry_run), ids, reason)
 
     def restore(
         self,
@@ -1098,7 +1141,7 @@ class Database:
     # moments -----------------------------------------------------------------------------------
 
     def moment(self, as_of: AsOf | None = None, *, head: Head | None = None) -> Moment:
-        """Return the state as of an event or a time, or the present one.
+        """Return the state that an event or a time stands for, or the present one.
 
         It can be given as `as_of` to several questions, which then see the same state.
 
@@ -1120,10 +1163,13 @@ class Database:
             return self.journal.moment(head=head)
         if isinstance(as_of, Integral) and not isinstance(as_of, bool):
             return self.journal.moment(int(as_of), head=head)
-        return self.journal.moment(at=microseconds(parse_time(as_of)), head=head)
-
-    def _moment(self, as_of: AsOf | None) -> Moment:
-        return self.moment(as_of)
+        moment = self.journal.moment(at=microseconds(parse_time(as_of)), head=head)
+        if moment.provisional:
+            logger.warning(
+                "the answer as of %s is provisional: later events may come before that time; "
+                "as of event %d it stays as it is", as_of, moment.seq,
+            )  # fmt: skip
+        return moment
 
     def _short_name(self, detector: str, moment: Moment) -> str:
         names.check_detector(detector)
@@ -1156,13 +1202,18 @@ def _places(short: str, experiment: str | None, dbsuffix: str | None, rule: str)
 
 
 def _question(
-    run: int | str | None, time: Time | None, rule: str, experiment: str | None
+    run: int | str | None,
+    time: Time | None,
+    rule: str,
+    experiment: str | None,
+    version: str | None = None,
 ) -> Question:
     return Question(
         None if run is None else parse_run(run),
         None if time is None else seconds(parse_time(time)),
         rule,
         experiment,
+        version,
     )
 
 
@@ -1170,7 +1221,8 @@ def _asked(question: Question) -> str:
     """Return the question in a few words, for messages."""
     run = "" if question.run is None else f" run {question.run}"
     time = "" if question.time is None else f" at {from_microseconds(question.time * 1_000_000)}"
-    return run + time
+    label = "" if question.version is None else f" with the label {shown(question.version)}"
+    return run + time + label
 
 
 def _warn_of_foreign(moment: Moment, versions: Any) -> None:

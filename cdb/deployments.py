@@ -4,7 +4,7 @@ A deployment is one event, whichever databases it goes to: both copies are there
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -22,10 +22,13 @@ from cdb.constant import (
     version_of,
 )
 from cdb.errors import BadQuestion, NotFound, WrongState
-from cdb.journal import Commit, Journal, Moment, Proposal, entry
+from cdb.journal import PURGE, SWEEP, Commit, Journal, Moment, Proposal, entry
 from cdb.stores.base import Progress, new_id
 
 Document = dict[str, Any]
+
+# As many ids a message names.
+NAMED = 3
 
 
 @dataclass
@@ -117,6 +120,7 @@ class Deployment:
             lambda seq, at: self._entries(seq, at, blobs),
             keys=frozenset(key_of(d, self.detector, self.document) for d in self.databases),
             uploads=frozenset(self._uploads.items()),
+            blobs=frozenset(blobs.items()),
         )
 
     def _entries(self, seq: int, at: int, blobs: Mapping[str, str]) -> list[Document]:
@@ -164,6 +168,8 @@ class Deployment:
         """Return the id of the payload's bytes: shared if an event names them, else uploaded."""
         store = self.journal.store
         shared = self.shared.get(database)
+        if shared is not None and self._is_named(database, shared, moment, PURGE):
+            shared = None  # its bytes may still be there, but not long
         if shared is not None and (self.dry_run or self._is_whole(database, shared)):
             return shared
         if self.dry_run:
@@ -173,7 +179,7 @@ class Deployment:
         if uploaded is None and sent is not None and is_kept(self.journal, database, sent):
             self._uploads[database] = sent
             return sent
-        if uploaded is None or self._is_swept(database, uploaded, moment):
+        if uploaded is None or self._is_named(database, uploaded, moment, SWEEP):
             self._uploads[database] = store.write(
                 database,
                 self.data,
@@ -191,14 +197,14 @@ class Deployment:
             return False
         return hashlib.sha256(data).hexdigest() == str(self.document["sha256"])
 
-    def _is_swept(self, database: str, uploaded: str, moment: Moment) -> bool:
-        """Return whether a sweep names the upload; its bytes may still be there, but not long.
+    def _is_named(self, database: str, blob_id: str, moment: Moment, action: str) -> bool:
+        """Return whether what removes bytes names these; they may still be there, but not long.
 
         A proposal is made again only at a moment that has followed all events since the first.
         """
         return any(
-            event["action"] == "sweep"
-            and any((e["database"], e["id"]) == (database, uploaded) for e in event["versions"])
+            event["action"] == action
+            and any((e["database"], e["id"]) == (database, blob_id) for e in event["versions"])
             for event in moment.pending
         )
 
@@ -206,7 +212,7 @@ class Deployment:
 def is_kept(journal: Journal, database: str, blob_id: str) -> bool:
     """Return whether an upload is there and no sweep names it: what counts is the event."""
     swept = any(
-        event["action"] == "sweep"
+        event["action"] in (SWEEP, PURGE)
         and any((e["database"], e["id"]) == (database, blob_id) for e in event["versions"])
         for event in journal.events_naming(blob_id)
     )
@@ -262,21 +268,42 @@ def fate_of(journal: Journal, version_id: str) -> Fate:
     NotFound
         If no event does.
     """
-    added: Document | None = None
-    left: Document | None = None
-    successor = None
-    for event in journal.events_naming(version_id):
-        made = next(e for e in event["versions"] if e["id"] == version_id)
-        if "document" in made:
-            added = event
-        elif "set" in made:
-            left = event
-        successor = made.get("copy") or successor
-    if added is None:
+    return fates_of(journal, [version_id])[version_id]
+
+
+def fates_of(journal: Journal, version_ids: Sequence[str]) -> dict[str, Fate]:
+    """Return what became of each of several versions.
+
+    Raises
+    ------
+    NotFound
+        Naming those that no event names.
+    """
+    entries: dict[str, list[tuple[Document, Document]]] = {id_: [] for id_ in version_ids}
+    for event in journal.events_naming(*entries):
+        for made in event["versions"]:
+            if made["id"] in entries:
+                entries[made["id"]].append((event, made))
+    unknown = [id_ for id_, told in entries.items() if not any("document" in e for _, e in told)]
+    if unknown:
         raise NotFound(
-            f"no version {version_id} is known to the journal; `cdb history` shows ids, and "
+            f"no version {_some(unknown)} is known to the journal; `cdb history` shows ids, and "
             "`cdb adopt` takes in documents of other programs"
         )
+    return {id_: _fate(id_, told) for id_, told in entries.items()}
+
+
+def _some(ids: Sequence[str]) -> str:
+    """Return the first few of many ids, and how many there are besides."""
+    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+    return ", ".join(ids[:NAMED]) + more
+
+
+def _fate(version_id: str, told: Sequence[tuple[Document, Document]]) -> Fate:
+    """Return a fate from the events that name a version, each with its entry."""
+    added = next(event for event, made in reversed(told) if "document" in made)
+    left = next((event for event, made in reversed(told) if "set" in made), None)
+    successor = next((made["copy"] for _, made in reversed(told) if made.get("copy")), None)
     return Fate(added, _copies(added["versions"], version_id), left, successor)
 
 
@@ -325,25 +352,50 @@ def _in_state(journal: Journal, fate: Fate, version_id: str, *, live: bool) -> F
 
 def retire(journal: Journal, commit: Commit, version_id: str, reason: str) -> Version:
     """Retire a version, all its copies in one event."""
+    return retire_all(journal, commit, [version_id], reason)[0]
+
+
+def retire_all(
+    journal: Journal, commit: Commit, version_ids: Sequence[str], reason: str
+) -> list[Version]:
+    """Retire versions with all their copies: all of them in one event, or none.
+
+    Returns
+    -------
+    versions : list of Version
+        Of each the experiment's copy, where there are two that have not left.
+    """
     _check_reason(reason)
 
     def propose(_: Moment) -> Proposal:
-        fate = fate_of(journal, version_id)
-        if fate.left is not None:
-            raise WrongState(f"{version_id} has left already: {_end_of(fate)}")
-        fate = _in_state(journal, fate, version_id, live=True)
+        fates = fates_of(journal, version_ids)
+        for version_id, fate in fates.items():
+            if fate.left is not None:
+                raise WrongState(f"{version_id} has left already: {_end_of(fate)}")
+        leaving = _live_copies(journal, fates.values())
         return Proposal(
             "retire",
             reason,
-            lambda seq, _: [_leaving(made, seq) for made in fate.copies],
-            keys=frozenset(made["key"] for made in fate.copies),
-            ids=frozenset(made["id"] for made in fate.copies),
+            lambda seq, _: [_leaving(made, seq) for made in leaving.values()],
+            keys=frozenset(made["key"] for made in leaving.values()),
+            ids=frozenset(leaving),
         )
 
-    event = _committed(commit, propose, "retire", version_id)
-    made = fate_of(journal, version_id).copies[0]
-    document = made["document"] | {"out": event["_id"]}
-    return version_of(document, made["database"], made["collection"])
+    event = _committed(commit, propose, "retire", *version_ids)
+    gone = {made["id"] for made in event["versions"]}
+    out = {"out": event["_id"]}
+    return [
+        version_of(made["document"] | out, made["database"], made["collection"])
+        for fate in fates_of(journal, version_ids).values()
+        for made in [next(made for made in fate.copies if made["id"] in gone)]
+    ]
+
+
+def _live_copies(journal: Journal, fates: Iterable[Fate]) -> dict[str, Document]:
+    """Return the entries of all copies that have not left, by id; each once."""
+    copies = {made["id"]: made for fate in fates for made in fate.copies}
+    found = fates_of(journal, list(copies))
+    return {id_: made for id_, made in copies.items() if found[id_].left is None}
 
 
 def restore(journal: Journal, commit: Commit, version_id: str, reason: str) -> Version:
@@ -359,9 +411,27 @@ def restore(journal: Journal, commit: Commit, version_id: str, reason: str) -> V
                 f"{version_id} has a successor already, {fate.successor}: {_end_of(fate)}"
             )
         fate = _in_state(journal, fate, version_id, live=False)
+        _check_not_purged(journal, fate)
         return _renewed(fate, "restore", reason, {}, leaves=False)
 
     return _successor(_committed(commit, propose, "restore", version_id))
+
+
+def _check_not_purged(journal: Journal, fate: Fate) -> None:
+    for made in fate.copies:
+        event = journal.purge_of(made["database"], str(made["document"].get("id_data")))
+        if event is not None:
+            raise WrongState(
+                f"the data of {made['id']} were {how_purged(event)}: nothing to restore; add "
+                "them again"
+            )
+
+
+def how_purged(event: Mapping[str, Any]) -> str:
+    """Say by whom bytes were purged, when and why."""
+    when = validity.from_microseconds(event["at"])
+    because = f" ({event['reason']})" if event["reason"] else ""
+    return f"purged by {event['actor']} at {when:%Y-%m-%dT%H:%M:%SZ}{because}"
 
 
 def amend(
@@ -398,12 +468,12 @@ def _check_reason(reason: str) -> None:
 
 
 def _committed(
-    commit: Commit, propose: Callable[[Moment], Proposal], action: str, version_id: str
+    commit: Commit, propose: Callable[[Moment], Proposal], action: str, *version_ids: str
 ) -> Document:
     event = commit(propose)
     assert event is not None  # `propose` always proposes
     check_repeated(event, action)
-    if all(made["id"] != version_id for made in event["versions"]):
+    if not {*version_ids} <= {made["id"] for made in event["versions"]}:
         raise WrongState(_other_use(event))
     return event
 
@@ -437,7 +507,7 @@ def _renewed(
                 id=new_id(order),
                 seq=seq,
                 order=order,
-                id_data=old["id_data"],
+                id_data=old.get("id_data") or "",
                 experiment_copy=old.get("id_doc_exp") or None if alone else main,
                 first=old.get("first") or old["_id"],
                 replaces=old["_id"],
@@ -451,7 +521,8 @@ def _renewed(
         return entries
 
     ids = frozenset(made["id"] for made in fate.copies)
-    return Proposal(action, reason, build, keys=frozenset(keys), ids=ids)
+    blobs = frozenset((m["database"], str(m["document"].get("id_data"))) for m in fate.copies)
+    return Proposal(action, reason, build, keys=frozenset(keys), ids=ids, blobs=blobs)
 
 
 def _without_place(document: Mapping[str, Any]) -> Document:
@@ -465,8 +536,9 @@ def _mention(made: Mapping[str, Any]) -> Document:
 
 def _leaving(made: Mapping[str, Any], seq: int) -> Document:
     """Return the entry under which a document leaves: psana's queries no longer find it."""
-    detector = made["document"]["detector"]
-    return _mention(made) | {"set": {"out": seq, "detector": RETIRED + detector}}
+    detector = made["document"].get("detector")
+    hidden = {} if detector is None else {"detector": RETIRED + detector}
+    return _mention(made) | {"set": {"out": seq, **hidden}}
 
 
 def _end_of(fate: Fate) -> str:

@@ -14,6 +14,8 @@
     ├── BadDocument         ValueError        a document that a store cannot hold
     ├── BadQuery            ValueError        a query outside the common subset
     ├── Corrupt             ValueError        bytes that do not agree with their digest
+    ├── Purged              LookupError       bytes that an administrator removed for good
+    ├── NotBundled          LookupError       what a bundle was not made for
     ├── Duplicate           ValueError        an ``_id`` that is taken
     ├── TooLarge            ValueError        more bytes than the service takes
     ├── TooOften            RuntimeError      more requests than the service takes
@@ -101,6 +103,14 @@ class BadQuery(CalibError, ValueError):
 
 class Corrupt(CalibError, ValueError):
     """Stored bytes that do not agree with their digest."""
+
+
+class Purged(CalibError, LookupError):
+    """Bytes of a version that had left, which an administrator removed for good."""
+
+
+class NotBundled(CalibError, LookupError):
+    """A question that an offline bundle was not made for; the message says what answers it."""
 
 
 class Duplicate(CalibError, ValueError):

@@ -14,8 +14,8 @@ from typing import Any
 from cdb import deployments
 from cdb.constant import RETIRED, order_of
 from cdb.errors import Corrupt, NotFound
-from cdb.journal import PENDING_SECONDS, Journal, Moment, Proposal, entry
-from cdb.names import PREFIX, REGISTER
+from cdb.journal import PENDING_SECONDS, PURGE, Journal, Moment, Proposal, entry
+from cdb.names import PREFIX, REGISTER, is_short_name, names_a_detector
 from cdb.stores.base import Blob
 
 Document = dict[str, Any]
@@ -32,7 +32,7 @@ class Finding:
     Attributes
     ----------
     kind : str
-        chain, pending, document, payload, litter, foreign.
+        chain, pending, document, half, payload, litter, foreign.
     where : str
         Event, or database and name.
     what : str
@@ -57,6 +57,7 @@ class _Truth:
     head: int = 0
     documents: dict[Place, dict[str, Document]] = field(default_factory=dict)
     named: set[tuple[str, str]] = field(default_factory=set)
+    purged: set[tuple[str, str]] = field(default_factory=set)
 
     def follow(self, event: Mapping[str, Any]) -> None:
         self.head = event["_id"]
@@ -66,6 +67,8 @@ class _Truth:
                 documents[made["id"]] = made["document"]
                 self.documents[made["database"], made["collection"]] = documents
                 self.named.add((made["database"], made["document"].get("id_data")))
+            elif event["action"] == PURGE:
+                self.purged.add((made["database"], made["id"]))
             elif "set" in made and "out" not in documents.get(made["id"], {"out": 0}):
                 # A document leaves once, whatever later events say.
                 documents[made["id"]] = _left(documents[made["id"]], made)
@@ -109,6 +112,7 @@ class Check:
         for place in sorted({*truth.documents, *self._places()}):
             self._say("/".join(place))
             yield from self._documents(place, truth)
+        yield from self._halves(truth)
         for database in self.journal.store.databases():
             if database.startswith(PREFIX):
                 self._say(f"payloads of {database}")
@@ -222,6 +226,25 @@ class Check:
         ids = frozenset([document["_id"]])
         self.journal.commit(lambda _: Proposal("retire", reason, leaving, frozenset(), ids=ids))
 
+    def _halves(self, truth: _Truth) -> Iterator[Finding]:
+        """Tell of experiments' copies that none for the detector followed: a client died."""
+        everything = [d for documents in truth.documents.values() for d in documents.values()]
+        followed = {document.get("id_doc_exp") for document in everything}
+        for place, documents in sorted(truth.documents.items()):
+            if not _is_experiments(place):
+                continue
+            for document in documents.values():
+                known = {document["_id"], document.get("first")}
+                if known & followed or not _wants_copy(document, place[1]):
+                    continue
+                age = self.journal.now() - order_of(document) / 1e6
+                what = (
+                    f"{document.get('ctype')} has no copy for the detector: the client that "
+                    "deployed it died halfway; deploy again, or `cdb retire` it"
+                )
+                where = "/".join((*place, document["_id"]))
+                yield Finding("half", where, what, counts=age >= self.older_than)
+
     # bytes -------------------------------------------------------------------------------------
 
     def _blobs(self, database: str, truth: _Truth) -> Iterator[Finding]:
@@ -234,7 +257,10 @@ class Check:
         }
         for (db, _), documents in sorted(truth.documents.items()):
             if db == database:
-                yield from self._payloads(database, documents.values(), records)
+                named = [d for d in documents.values()
+                         if (database, d.get("id_data")) not in truth.purged]  # fmt: skip
+                yield from self._payloads(database, named, records)
+        yield from self._unpurged(database, records, truth)
         unnamed = [
             blob
             for blob in records.values()
@@ -259,6 +285,26 @@ class Check:
             if fault:
                 where = f"{database}/{blob_id}"
                 yield Finding("payload", where, f"{fault}; put it back from a copy")
+
+    def _unpurged(
+        self, database: str, records: Mapping[str, Blob], truth: _Truth
+    ) -> Iterator[Finding]:
+        """Remove again what was purged and came back, with a copy from before for example."""
+        found = sorted(blob_id for name, blob_id in truth.purged if name == database)
+        back = [blob_id for blob_id in found if blob_id in records]
+        if not back:
+            return
+        pending = {e["_id"] for e in self.journal.moment().pending if e["action"] == PURGE}
+        if pending:  # a writer is about to remove them
+            return
+        done = False
+        if not self.dry_run:
+            with self.journal.store.sweeping() as done:
+                if done:
+                    self.journal.store.remove(database, back)
+        for blob_id in back:
+            what = f"{records[blob_id].nbytes} bytes that were purged are there again"
+            yield Finding("litter", f"{database}/{blob_id}", what, done)
 
     def _fault(
         self, database: str, blob_id: str, document: Document, records: Mapping[str, Blob]
@@ -351,6 +397,19 @@ class _Sweep(Proposal):
         return any(
             made.get("document", {}).get("id_data") in self.ids for made in event["versions"]
         )
+
+
+def _is_experiments(place: Place) -> bool:
+    """Return whether an experiment's constants of a detector are filed here."""
+    database, collection = place
+    is_one = database != REGISTER and not names_a_detector(database.removeprefix(PREFIX))
+    return is_one and is_short_name(collection)
+
+
+def _wants_copy(document: Document, detector: str) -> bool:
+    """Return whether a copy for the detector should be there; of adopted ones nobody knows."""
+    is_first = document.get("id_doc_exp") == 0 and document.get("detector") == detector
+    return is_first and "adopted" not in document
 
 
 def _left(document: Document, made: Mapping[str, Any]) -> Document:

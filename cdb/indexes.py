@@ -184,7 +184,8 @@ def _follow(kept: _Kept, name: tuple[str, str], event: dict[str, Any]) -> None:
             continue
         if "document" in made:
             document = made["document"]
-            if document.get("ctype") is not None:
+            # As `_load` asks for them: others may file what is no constant of this detector.
+            if document.get("detector") == name[1] and document.get("ctype") is not None:
                 kept.extend({name: [document.get(name)] for name in FIELDS}, event["_id"])
         elif "set" in made:
             for ctype, index in kept.by_ctype.items():

@@ -11,7 +11,7 @@ _id      seq: 1, 2, 3, ... without gaps
 at       time [us, Unix], strictly increasing
 nonce    random, or the idempotency key of a request; tells a writer whether an event is its own
 actor    login and `host` of the writer
-action   add, retire, restore, amend, register, sweep, adopt, grant
+action   add, retire, restore, amend, register, sweep, hide, purge, adopt, grant
 reason   free text
 previous digest of the event before
 digest   of this event: sha256 over its canonical JSON without `digest` and `pending`
@@ -47,6 +47,7 @@ from cdb.errors import (
     OutcomeUnknown,
     StoreUnavailable,
     WrongClock,
+    WrongState,
 )
 from cdb.stores.base import Store
 from cdb.stores.kept import Kept
@@ -67,6 +68,8 @@ PENDING_SECONDS = 5
 CLOCK_SECONDS = 5
 PATIENCE_SECONDS = 10
 MAX_EVENT_BYTES = 12 * 10**6
+# What removes bytes, after the event: of nobody, and of versions that have left.
+SWEEP, PURGE = "sweep", "purge"
 
 T = TypeVar("T")
 Place = tuple[str, str]
@@ -157,6 +160,8 @@ class Proposal:
         Bytes that the entries name and no event named before.
     ids : frozenset of str
         Documents that will leave.
+    blobs : frozenset of (database, id)
+        Bytes that the entries name and that an event named before: a purge may take them.
     """
 
     action: str
@@ -165,11 +170,13 @@ class Proposal:
     keys: frozenset[str]
     uploads: frozenset[tuple[str, str]] = frozenset()
     ids: frozenset[str] = frozenset()
+    blobs: frozenset[tuple[str, str]] = frozenset()
 
     def is_stale_after(self, event: Mapping[str, Any]) -> bool:
         """Return whether an event that came between touches what this proposal rests on."""
-        if event["action"] == "sweep":
-            return any((e["database"], e["id"]) in self.uploads for e in event["versions"])
+        if event["action"] in (SWEEP, PURGE):
+            named = self.uploads if event["action"] == SWEEP else self.blobs
+            return any((e["database"], e["id"]) in named for e in event["versions"])
         return any(e["key"] in self.keys for e in event["versions"])
 
 
@@ -218,6 +225,11 @@ class Journal:
         Called with the name of each step of a write; tests stop or kill the writer there.
     now : callable, optional
         The clock [Unix seconds].
+
+    Attributes
+    ----------
+    outcome : str
+        What is known of the writes made here, for one who interrupts them.
     """
 
     def __init__(
@@ -226,6 +238,7 @@ class Journal:
         self.store = store
         self.step = step
         self.now = now
+        self.outcome = "nothing was written"
         self._seen = 0
         self._last: Moment | None = None
         self._lock = threading.Lock()
@@ -416,6 +429,13 @@ class Journal:
             database, collection, field, _visible(wanted, moment, again=both_forms)
         )
 
+    def count(self, moment: Moment, database: str, collection: str) -> int:
+        """Return the number of documents that are visible at a moment."""
+        place = (database, collection)
+        if moment.gone.get(place) or moment.added.get(place):
+            return sum(1 for _ in self.find(moment, *place, {}, both_forms=True))
+        return len(self.store.rows(*place, ("_id",), _visible({}, moment, again=True)))
+
     def steady(self, moment: Moment, places: Iterable[Place], read: Callable[[bool], T]) -> T:
         """Return what is read of places at a moment, whatever others write meanwhile.
 
@@ -459,9 +479,10 @@ class Journal:
         """Return the event that was committed under a nonce."""
         return next(self.store.find(JOURNAL_DATABASE, JOURNAL, {"nonce": nonce}, limit=1), None)
 
-    def events_naming(self, version_id: str) -> list[Document]:
-        """Return the events that name a version, oldest first."""
-        query = {"versions.id": version_id}
+    def events_naming(self, *version_ids: str) -> list[Document]:
+        """Return the events that name any of these versions, oldest first."""
+        several = len(version_ids) != 1
+        query = {"versions.id": {"$in": list(version_ids)} if several else version_ids[0]}
         return list(self.store.find(JOURNAL_DATABASE, JOURNAL, query, sort=[("_id", 1)]))
 
     # writing -----------------------------------------------------------------------------------
@@ -511,7 +532,7 @@ class Journal:
             self._complete_others(moment, proposal, done)
             began = time.monotonic()
             event = self._event(proposal, moment, own)
-            later = self._insert(event)
+            later = self._send(event)
             # Others may have the same nonce, if it is the caller's.
             same = None if nonce is None else self._same(event, later)
             if same is not None:
@@ -565,8 +586,8 @@ class Journal:
             check_fields(event)  # says which value it is
             raise
         event["digest"] = _sha256(text)  # as `digest_of`: what that leaves out is not there yet
-        if not self.store.transactional:
-            event["pending"] = True
+        if not self.store.transactional or proposal.action == PURGE:
+            event["pending"] = True  # bytes go after the event, on every store
         if len(text) > MAX_EVENT_BYTES:
             raise BadDocument(
                 f"one event of {len(text) / 1e6:.1f} MB is too large (at most "
@@ -598,6 +619,14 @@ class Journal:
                 f"most {CLOCK_SECONDS} s is allowed: set the clock (chrony, ntp), then write"
             )
         return int(now * 1e6)
+
+    def _send(self, event: Document) -> list[Document]:
+        """Insert an event, see `_insert`; say in `outcome` what is known of it meanwhile."""
+        before, name = self.outcome, f"event {event['_id']} ({event['action']})"
+        self.outcome = f"whether {name} was written is unknown: `cdb journal -n 1` tells"
+        later = self._insert(event)
+        self.outcome = before if later else f"{name} was written, and nothing after it"
+        return later
 
     def _insert(self, event: Document) -> list[Document]:
         """Insert an event, and on a transactional store all that it does.
@@ -660,7 +689,7 @@ class Journal:
     def _finish(self, event: Document) -> bool:
         """Complete one's own event; it is committed already, so a failure here is no failure."""
         self.step("after event")
-        if self.store.transactional:
+        if self.store.transactional and event["action"] != PURGE:
             return self._sweep_bytes(event)
         try:
             return self.complete(event)
@@ -732,7 +761,7 @@ class Journal:
         inventory.note_payloads(self.store, added)
 
     def _sweep_bytes(self, event: Mapping[str, Any]) -> bool:
-        if event["action"] != "sweep":
+        if event["action"] not in (SWEEP, PURGE):
             return True
         self.step("before removal")
         with self.store.sweeping() as free:
@@ -740,6 +769,65 @@ class Journal:
                 for database, group in _grouped(event["versions"], lambda e: e["database"]).items():
                     self.store.remove(database, [e["id"] for e in group])
         return free
+
+    # copies ------------------------------------------------------------------------------------
+
+    def replay(self, events: Sequence[Document]) -> None:
+        """Write events of another copy of this journal, as they are, right after the head.
+
+        Each is seen as a whole or not at all, and the next only after it: so whoever reads
+        meanwhile sees the other copy as it once was.
+
+        Parameters
+        ----------
+        events : sequence of dict
+            In order, without gaps.
+
+        Raises
+        ------
+        WrongState
+            If another writer was quicker.
+        StoreUnavailable
+            If bytes that an event removes are kept by a writer at work.
+        """
+        for group in _replayable(events, at_once=self.store.transactional):
+            self.step("before event")
+            try:
+                with self.store.transaction():
+                    self._insert_copies(group)
+            except Duplicate as error:
+                raise WrongState(
+                    f"another writer wrote event {group[0]['_id']} or a later one meanwhile; "
+                    "repeat the command when nobody writes"
+                ) from error
+            self._saw(group[-1]["_id"])
+            self._last = None
+            self.step("after event")
+            last = group[-1]
+            if self._is_completed_later(last) and not self.complete(last):
+                raise StoreUnavailable(
+                    f"a writer of payloads keeps event {last['_id']} from being completed; "
+                    "repeat the command"
+                )
+
+    def _insert_copies(self, group: Sequence[Document]) -> None:
+        copies = [e | {"pending": True} if self._is_completed_later(e) else e for e in group]
+        self.store.insert(JOURNAL_DATABASE, JOURNAL, copies)
+        self.step("in event")
+        if self.store.transactional:
+            for event in group:
+                self._apply(event)
+
+    def _is_completed_later(self, event: Mapping[str, Any]) -> bool:
+        return not self.store.transactional or event["action"] in (SWEEP, PURGE)
+
+    def purge_of(self, database: str, blob_id: str) -> Document | None:
+        """Return the event that purged bytes, None if none did."""
+        for event in self.events_naming(blob_id):
+            named = ((made["database"], made["id"]) for made in event["versions"])
+            if event["action"] == PURGE and (database, blob_id) in named:
+                return event
+        return None
 
     # the chain ---------------------------------------------------------------------------------
 
@@ -755,18 +843,37 @@ class Journal:
         ------
         Corrupt
             Naming the first event that is missing, changed or out of place.
+        BadQuestion
+            If the events are those of a bundle, which keeps them in part.
         """
         seq, previous, at = 0, "", 0
         for event in self.events():
             if event["_id"] != seq + 1:
                 raise Corrupt(f"event {seq + 1} of the journal is missing")
             seq += 1
+            if event.get("trimmed"):
+                raise BadQuestion(
+                    f"event {seq} is here in part, as in every bundle: verify the store that the "
+                    "bundle is of"
+                )
             if digest_of(event) != event.get("digest"):
                 raise Corrupt(f"event {seq} of the journal was changed after it was written")
             if event["previous"] != previous or event["at"] <= at:
                 raise Corrupt(f"event {seq} of the journal does not follow the one before it")
             previous, at = event["digest"], event["at"]
         return seq
+
+
+def _replayable(events: Sequence[Document], *, at_once: bool) -> Iterator[list[Document]]:
+    """Yield groups that go in together: what removes bytes is completed before what follows."""
+    group: list[Document] = []
+    for event in events:
+        group.append(event)
+        if not at_once or event["action"] in (SWEEP, PURGE):
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def _with_pending(moment: Moment, pending: Iterable[Document]) -> Moment:

@@ -103,12 +103,15 @@ class Question:
         One of `RULES`.
     experiment : str or None
         Whose analysis it is.
+    version : str or None
+        The label that a version has to have; `View` does not know it.
     """
 
     run: int | None = None
     time: int | None = None
     rule: str = "range"
     experiment: str | None = None
+    version: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse questions that make no sense."""

@@ -191,6 +191,22 @@ def check_dbsuffix(name: str) -> str:
     return _check_plain(name, "database suffix", MAX_PRIVATE - len(PREFIX + "x_000001_"))
 
 
+def check_collection(name: str) -> str:
+    """Return the name of a collection of documents, usually a detector's, if there can be one.
+
+    Raises
+    ------
+    BadName
+        If it is not made of ASCII letters, digits, ``_`` and ``-``.
+
+    Examples
+    --------
+    >>> check_collection("epix10ka_000001")
+    'epix10ka_000001'
+    """
+    return _check_plain(name, "collection", MAX_NAME)
+
+
 def names_a_detector(name: str) -> bool:
     """Return whether a database, its prefix left out, is a detector's, own or private.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from cdb import validity
 from cdb.constant import RETIRED, Version, version_of
+from cdb.errors import shown
 from cdb.journal import Journal, Moment
 from cdb.lookup import Closest, Place, Prior, Question, Row, Rule, choose, row_of, rule_at
 
@@ -118,11 +119,17 @@ def _first(
     both_forms: bool,
 ) -> tuple[Place, Document] | None:
     for place in places:
-        asking = _Asking(journal, moment, place, detector, ctype, both_forms)
+        asking = _Asking(journal, moment, place, detector, _wanted(question, ctype), both_forms)
         document = asking.best(rule_at(place, question))
         if document is not None:
             return place, document
     return None
+
+
+def _wanted(question: Question, ctype: str) -> Document:
+    """Return what every candidate has: the type and, if one is asked for, the label."""
+    label = {} if question.version is None else {"version": question.version}
+    return {"ctype": ctype, **label}
 
 
 @dataclass(frozen=True)
@@ -133,7 +140,7 @@ class _Asking:
     moment: Moment
     place: Place
     detector: str
-    ctype: str
+    wanted: Mapping[str, Any]
     both_forms: bool
 
     def best(self, rule: Rule) -> Document | None:
@@ -171,7 +178,7 @@ class _Asking:
             self.moment,
             self.place.database,
             self.place.collection,
-            {"ctype": self.ctype, **query},
+            {**self.wanted, **query},
             detector=self.detector,
             sort=sort,
             limit=limit,
@@ -191,13 +198,20 @@ def explain(
     won: Version | None = None
     candidates: list[Candidate] = []
     unadopted = False
-    for number, place in enumerate(places):
-        if place in places[:number]:
-            continue
+    asked: set[str] = set()
+    for place in places:
+        if place.database in asked:
+            if won is not None:
+                continue
+            # Asked once more, by another rule: that one has the last word.
+            candidates = [c for c in candidates if c.version.database != place.database]
+        asked.add(place.database)
         rule = rule_at(place, question)
         visible, hidden = _all_of(journal, moment, place, detector, ctype)
         unadopted |= moment.asked and any(version.seq is None for version in visible)
-        rows = {row_of(version.meta): version for version in visible}
+        hidden += _otherwise_labelled(visible, question.version)
+        named = [v for v in visible if question.version in (None, v.meta.get("version"))]
+        rows = {row_of(version.meta): version for version in named}
         best = choose(rows, rule)
         ranked = sorted(rows, key=lambda row, r=rule: _standing(row, r), reverse=True)  # type: ignore[misc]
         for row in ranked:
@@ -208,6 +222,13 @@ def explain(
             won = rows[best]
     note = "documents that no event names took part: run `cdb adopt`" if unadopted else ""
     return Explanation(won, tuple(candidates), moment.seq, note)
+
+
+def _otherwise_labelled(versions: Sequence[Version], label: str | None) -> list[Candidate]:
+    if label is None:
+        return []
+    labels = [(version, version.meta.get("version")) for version in versions]
+    return [Candidate(v, f"has the label {shown(has)}") for v, has in labels if has != label]
 
 
 def _standing(row: Row, rule: Rule) -> tuple[Any, ...]:

@@ -271,9 +271,17 @@ class Grants:
         self._kept: OrderedDict[str, tuple[int, Grant | None]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, token: str) -> Grant | None:
-        """Return what a token stands for; None if it is unknown, revoked or expired."""
-        moment = self._journal.moment()
+    def of(self, token: str, moment: Moment | None = None) -> Grant | None:
+        """Return what a token stands for; None if it is unknown, revoked or expired.
+
+        Parameters
+        ----------
+        token : str
+            As it was sent.
+        moment : Moment, optional
+            The present state; asked for without it.
+        """
+        moment = moment or self._journal.moment()
         digest = _digest(token)
         kept = self._kept.get(digest)
         if kept is None or kept[0] != moment.seq:

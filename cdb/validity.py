@@ -81,7 +81,7 @@ def parse_run_end(value: object) -> int | float:
     Parameters
     ----------
     value : int, str or None
-        As `parse_run` takes it; ``"end"``, None and infinity leave the end open.
+        As `parse_run` takes it; ``"end"``, in any case, None and infinity leave the end open.
 
     Raises
     ------
@@ -93,7 +93,9 @@ def parse_run_end(value: object) -> int | float:
     >>> parse_run_end("20"), parse_run_end("end")
     (20, inf)
     """
-    if value is None or value == END or (isinstance(value, float) and value == math.inf):
+    if isinstance(value, str) and value.strip().lower() == END:
+        return math.inf
+    if value is None or (isinstance(value, float) and value == math.inf):
         return math.inf
     try:
         return parse_run(value)

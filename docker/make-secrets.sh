@@ -1,6 +1,7 @@
 #!/bin/sh
-# Make the key of the replica set and the passwords of its users, in docker/secrets or in the
-# folder that is given; what is there already stays as it is.
+# Make the key of the replica set, the passwords of its users and the secret by which the service
+# verifies JSON web tokens, in docker/secrets or in the folder that is given;
+# what is there already stays as it is.
 set -eu
 
 folder=${1:-$(dirname "$0")/secrets}
@@ -26,6 +27,7 @@ random() {
 }
 
 make keyfile 378
+make jwt_secret 32
 for user in admin reader writer; do
     make "${user}_password" 24
 done

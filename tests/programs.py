@@ -1,11 +1,16 @@
 """Others at the same store: programs that know no journal, and writers that die or come between."""
 
+import contextlib
 import hashlib
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from cdb.adoption import adopt, strangers
 from cdb.database import Database
+from cdb.errors import WrongState
+from cdb.purge import Choice, purge, purgeable
 from cdb.stores import Store
 from cdb.stores.cached import CachedStore
 from cdb.stores.embedded import EmbeddedStore
@@ -39,6 +44,33 @@ def interrupted_at(store: Store, step: str, call: Callable[[], Any]) -> Database
             calls.pop()()
 
     return Database(store, step=at_step)
+
+
+def live_at_random(db: Database, seed: int, n: int = 25) -> None:
+    """Add, retire, restore, amend, adopt and purge, as a store sees it over the years."""
+    rng = random.Random(seed)
+    other, known = OtherProgram(db.store), []
+    for step in range(n):
+        act = rng.choice(
+            ["add"] * 4 + ["retire", "retire", "restore", "amend", "theirs", "adopt", "purge"]
+        )
+        if act == "add" or not known:
+            asked = {"experiment": rng.choice(["xpp1", "xpp2", None]), "detector": EPIX}
+            begin = rng.randrange(6)
+            runs = {"run": begin, "run_end": rng.choice(["end", begin + 3])}
+            asked |= {"ctype": rng.choice(["notes", "gains"]), "time": SECOND + rng.randrange(99)}
+            known.append(db.add(rng.choice("abcdef"), **asked, **runs).id)
+        elif act == "theirs":
+            other.insert(f"theirs {step}", number=1000 * seed + step + 1, run=rng.randrange(6))
+        elif act == "adopt":
+            adopt(db.journal, list(strangers(db.journal)))
+        elif act == "purge":
+            found, seen = purgeable(db.journal, Choice())
+            purge(db.journal, found, seen=seen, reason="space")
+        else:
+            change = {"comment": str(step)} if act == "amend" else {}
+            with contextlib.suppress(WrongState):
+                known.append(getattr(db, act)(rng.choice(known), reason="test", **change).id)
 
 
 class OtherProgram:

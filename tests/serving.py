@@ -4,6 +4,7 @@ import ctypes
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -100,6 +101,18 @@ class Server:
             finally:
                 os.close(pidfd)
 
+    @contextmanager
+    def answered_by(self, pid: int) -> Iterator[None]:
+        """Let one worker alone answer: an idle one may take all connections there are."""
+        others = [other for other in self.workers() if other != pid]
+        for other in others:
+            os.kill(other, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for other in others:
+                os.kill(other, signal.SIGCONT)
+
     def stop(self, seconds: float = 60) -> int:
         """Ask it to stop; return its exit code."""
         self.process.terminate()
@@ -128,14 +141,17 @@ def _peer(connection: socket.socket) -> bool:
 
 @contextmanager
 def serving(
-    folder: Path, *arguments: str, environment: Mapping[str, str] | None = None
+    folder: Path,
+    *arguments: str,
+    url: str | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
-    """Serve the store in a folder at a free port; stopped at the end."""
+    """Serve the store in a folder, or another, at a free port; stopped at the end."""
     log = folder / "serve.log"
     clean = {name: value for name, value in os.environ.items() if not name.startswith("CDB_")}
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [CDB, "serve", "--url", (folder / "store").as_uri(), "--port", "0", *arguments],
+            [CDB, "serve", "--url", url or (folder / "store").as_uri(), "--port", "0", *arguments],
             stdout=file, stderr=file, env=clean | (environment or {}),
         )  # fmt: skip
     try:

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from cdb.cli.serve import serve_command
+from cdb.web import settings
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCKER = ROOT / "docker"
 MEMBERS = ["mongo1", "mongo2", "mongo3"]
@@ -98,6 +101,7 @@ def test_all_services_know_the_same_members(services):
     assert services["initiate"]["environment"]["CDB_MEMBERS"] == hosts
     assert services["cdb"]["environment"]["CDB_MEMBERS"] == hosts
     assert services["backup"]["environment"]["CDB_MEMBERS"] == hosts
+    assert services["serve"]["environment"]["CDB_MEMBERS"] == hosts
 
 
 def test_the_command_waits_for_the_users_and_is_the_writer(services):
@@ -108,8 +112,26 @@ def test_the_command_waits_for_the_users_and_is_the_writer(services):
     assert tool["profiles"] == ["tools"]
 
 
-def test_the_database_is_not_offered_to_the_outside(services):
-    assert not any("ports" in service for service in services.values())
+def test_the_service_waits_for_the_users_and_is_the_writer(services):
+    served = services["serve"]
+    assert served["depends_on"] == {"initiate": {"condition": "service_completed_successfully"}}
+    assert served["environment"]["CDB_USER"] == "cdb-writer"
+    assert served["environment"]["CDB_JWT_SECRET_FILE"] == "/run/secrets/jwt_secret"
+    assert "profiles" not in served
+
+
+def test_what_the_service_is_told_are_settings(services):
+    assert services["serve"]["command"][0] == "serve"
+    known = {parameter.opts[0] for parameter in serve_command.params}
+    assert {word.split("=")[0] for word in services["serve"]["command"][1:]} <= known
+    others = {"CDB_USER", "CDB_PASSWORD_FILE", "CDB_MEMBERS"}
+    told = {*services["serve"]["environment"]} - others
+    assert {name.removeprefix("CDB_").lower() for name in told} <= {*settings.NAMES}
+
+
+def test_the_database_is_not_offered_to_the_outside_and_the_service_only_to_a_proxy(services):
+    offered = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    assert offered == {"serve": ["127.0.0.1:${CDB_PORT:-8000}:8000"]}
 
 
 def test_every_file_that_is_named_is_there(compose, services):
@@ -143,12 +165,14 @@ def test_no_password_stands_in_the_files():
             assert re.match(r"\$\(|\"%s|/run/secrets/|secret\(|file:", value), (path, value)
 
 
-def test_make_secrets_makes_a_key_that_mongod_takes_and_three_passwords(secrets):
+def test_make_secrets_makes_keys_that_are_taken_and_three_passwords(secrets):
     made = {path.name: path.read_text() for path in secrets.iterdir()}
-    assert sorted(made) == ["admin_password", "keyfile", "reader_password", "writer_password"]
+    assert sorted(made) == [
+        "admin_password", "jwt_secret", "keyfile", "reader_password", "writer_password",
+    ]  # fmt: skip
     assert 6 <= len(made["keyfile"]) <= 1024
     assert all(re.fullmatch(r"[0-9a-f]{48,}", text) for text in made.values())
-    assert len(set(made.values())) == 4
+    assert len(set(made.values())) == 5
     assert stat.S_IMODE(secrets.stat().st_mode) == 0o700
 
 

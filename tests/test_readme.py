@@ -53,3 +53,8 @@ def test_identifiers_are_compared_by_their_form():
 def test_a_command_that_fails_unsaid_is_found(tmp_path):
     with pytest.raises(AssertionError, match="no-such"):
         Session(tmp_path).run("console", "$ cat no-such-file\n")
+
+
+def test_the_changelog_has_the_four_headings_and_no_other():
+    titles = re.findall(r"^### (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert {*titles} <= {"Added", "Changed", "Fixed", "Removed"}

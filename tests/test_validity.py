@@ -77,7 +77,7 @@ def test_refuses_what_is_no_run(value):
     assert len(str(caught.value)) < 200
 
 
-@pytest.mark.parametrize("value", ["end", None, math.inf, np.float64("inf")])
+@pytest.mark.parametrize("value", ["end", "END", " End", None, math.inf, np.float64("inf")])
 def test_reads_an_open_end(value):
     assert parse_run_end(value) == math.inf
 
@@ -86,7 +86,7 @@ def test_reads_a_last_run():
     assert [parse_run_end(value) for value in (5, "5", np.int64(5))] == [5, 5, 5]
 
 
-@pytest.mark.parametrize("value", ["END", "", -1, 2**53, True, 5.5, -math.inf, math.nan])
+@pytest.mark.parametrize("value", ["ending", "", -1, 2**53, True, 5.5, -math.inf, math.nan])
 def test_refuses_what_is_no_last_run(value):
     with pytest.raises(BadRun, match="'end'"):
         parse_run_end(value)

@@ -11,9 +11,11 @@ import signal
 import time
 from pathlib import Path
 
+from cdb.backup import Import, Imported
 from cdb.database import Database
 from cdb.errors import CalibError, NotFound, WrongState
 from cdb.fsck import Check
+from cdb.purge import Choice, purge, purgeable
 from cdb.stores import open_store
 
 EPIX = "epix_000001"
@@ -137,8 +139,30 @@ def stop_at(url: str, step: str, how: str, call: str, arguments: dict) -> None:
         db = Database(store, step=at_step)
         if call == "fsck":
             list(Check(db.journal, older_than=0).run())
+        elif call == "purge":
+            purge_all(db)
+        elif call == "import":
+            import_from(db, **arguments)
         else:
             getattr(db, call)(**arguments)
+
+
+def purge_all(db: Database) -> int:
+    """Purge whatever can be; return how many payloads were."""
+    found, seen = purgeable(db.journal, Choice())
+    return len(purge(db.journal, found, seen=seen, reason="test"))
+
+
+def import_from(db: Database, path: str) -> Imported:
+    """Take in an archive."""
+    with Import(db.journal, path) as plan:
+        return plan.run()
+
+
+def import_until_killed(url: str, path: str) -> None:
+    """Take in an archive, in a process of its own."""
+    with open_store(url) as store:
+        import_from(Database(store), path)
 
 
 def run_fsck(url: str) -> None:

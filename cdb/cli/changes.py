@@ -17,6 +17,7 @@ version_id = click.argument("id", metavar="ID")
     cdb retire 615717800000070123456789 --reason "beam was on"
     cdb retire 615717800000070123456789 --reason "wrong file" --yes
     """,
+    writes=True,
 )
 @version_id
 @options.reason
@@ -44,7 +45,7 @@ def retire_command(
             what = f"{version.ctype} of {version.detector}, runs {version.runs}"
             options.confirm(f"Retire {what} ({id})?", yes=yes)
             version = db.retire(id, reason=reason)
-    versions.print_change(version, "retired", dry_run=dry_run, as_json=as_json)
+        versions.print_change(version, "retired", dry_run=dry_run, as_json=as_json)
 
 
 @command(
@@ -52,6 +53,7 @@ def retire_command(
     """
     cdb restore 615717800000070123456789 --reason "beam was off after all"
     """,
+    writes=True,
 )
 @version_id
 @options.reason
@@ -70,7 +72,7 @@ def restore_command(
 
     with cdb.open(url) as db:
         version = db.restore(id, reason=reason, dry_run=dry_run)
-    versions.print_change(version, "restored", dry_run=dry_run, as_json=as_json)
+        versions.print_change(version, "restored", dry_run=dry_run, as_json=as_json)
 
 
 @command(
@@ -79,10 +81,11 @@ def restore_command(
     cdb amend 615717800000070123456789 -R 140 --reason "gain changed at run 141"
     cdb amend 615717800000070123456789 -m "made with 800 events"
     """,
+    writes=True,
 )
 @version_id
 @options.run_option("-r", "--run", help="New first run.")
-@click.option("-R", "--run_end", metavar="RUN", help="New last run, or end.")
+@options.run_end_option("New last run, or end.")
 @options.times
 @options.label
 @options.comment
@@ -114,11 +117,11 @@ def amend_command(
     with cdb.open(url) as db:
         version = db.amend(id, **changes, reason=reason, dry_run=True)
         if not dry_run:
-            old = db.retire(id, reason="only to look at it", dry_run=True)
+            old = db.version_by_id(id)
             if not _covers(version, old):
                 options.confirm(f"{_validity(old)} becomes {_validity(version)}. Go on?", yes=yes)
             version = db.amend(id, **changes, reason=reason)
-    versions.print_change(version, "amended", dry_run=dry_run, as_json=as_json)
+        versions.print_change(version, "amended", dry_run=dry_run, as_json=as_json)
 
 
 def _covers(new: Version, old: Version) -> bool:

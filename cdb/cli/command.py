@@ -17,6 +17,16 @@ class Failure(click.ClickException):
         output.say(f"error: {self.message}")
 
 
+class Interrupted(click.ClickException):
+    """Ctrl-C, told in one line; the exit code is what shells make of it."""
+
+    exit_code = 130
+
+    def show(self, file: Any = None) -> None:
+        """Print the line to stderr."""
+        output.say(self.message)
+
+
 class Command(click.Command):
     """A command with examples.
 
@@ -24,9 +34,21 @@ class Command(click.Command):
     ----------
     examples : str
         Lines for a shell.
+    writes : bool
+        Whether it writes events, all of them and its answer while its database is open.
     """
 
     examples = ""
+    writes = False
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; one that writes and is interrupted says what is known of that."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            known = "; ".join(getattr(interrupt, "__notes__", ["nothing was written"]))
+            told = f"interrupted; {known}" if self.writes else "interrupted"
+            raise Interrupted(told) from None
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples, line by line."""
@@ -62,7 +84,9 @@ def nearest(mistyped: str, known: Sequence[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
 
 
-def command(name: str, examples: str) -> Callable[[Callable[..., Any]], Command]:
+def command(
+    name: str, examples: str, *, writes: bool = False
+) -> Callable[[Callable[..., Any]], Command]:
     """Return a decorator that makes a command of a function.
 
     Parameters
@@ -71,11 +95,13 @@ def command(name: str, examples: str) -> Callable[[Callable[..., Any]], Command]
         What users type.
     examples : str
         Lines for a shell, shown by ``--help``.
+    writes : bool, optional
+        See `Command`.
     """
 
     def decorate(function: Callable[..., Any]) -> Command:
         made = click.command(name, cls=Command)(function)
-        made.examples = inspect.cleandoc(examples)
+        made.examples, made.writes = inspect.cleandoc(examples), writes
         return made
 
     return decorate

@@ -3,13 +3,16 @@
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cdb.cli import options, output, versions
 from cdb.cli.command import command
 from cdb.constant import Version
+
+if TYPE_CHECKING:
+    from cdb.database import Database
 
 
 @command(
@@ -21,6 +24,7 @@ from cdb.constant import Version
         -c geometry -f mygeo -i txt
     cdb add -d epixhr2x2_000001 -c pixel_gain -r 5 -R 9 -f gains.npy --dry-run
     """,
+    writes=True,
 )
 @options.detector
 @options.ctype
@@ -61,7 +65,6 @@ def add_command(
     validity, is not added again. The time is now if none is given.
     """
     import cdb
-    from cdb import names, payload
     from cdb.files import formats
 
     file_type = dtype.lower() if dtype else None
@@ -70,11 +73,23 @@ def add_command(
     nbytes = _length(data)
     copies = 2 if fields["experiment"] and not fields["dbsuffix"] else 1
     what = f"adding {output.size(nbytes)}"
-    with cdb.open(url) as db, output.progress(what, nbytes * copies) as progress:
-        version = db.add(
-            data, **fields, time=time, dtype=file_type, iofname=_text_of(file), dry_run=dry_run,
-            progress=progress,
-        )  # fmt: skip
+    with cdb.open(url) as db:
+        with output.progress(what, nbytes * copies) as progress:
+            version = db.add(
+                data, **fields, time=time, dtype=file_type, iofname=_text_of(file),
+                dry_run=dry_run, progress=progress,
+            )  # fmt: skip
+        _print_added(db, version, data, dry_run=dry_run, as_json=as_json)
+        _note_what_stays(version, fields)
+
+
+def _print_added(
+    db: "Database", version: Version, data: Any, *, dry_run: bool, as_json: bool
+) -> None:
+    from cdb import names, payload
+
+    if not db.store.shared and not dry_run:
+        output.say("warning: memory:// ends with this command, and what was added with it")
     meta = version.meta
     note = names.note_on_ctype(version.ctype, meta.get("data_dtype", meta["data_type"]))
     for warning in payload.warnings_about(data):
@@ -85,6 +100,17 @@ def add_command(
         output.as_json(versions.change_as_json(version, dry_run=dry_run))
     else:
         _tell(version, payload.describe(data), dry_run=dry_run)
+
+
+def _note_what_stays(version: Version, asked: dict[str, Any]) -> None:
+    """Say which fields of a constant that is there already are not what was asked for."""
+    given = {name: asked[name] for name in ("comment", "unit") if asked[name] is not None}
+    other = [name for name, value in given.items() if version.meta.get(name) != value]
+    if other and not version.new:
+        output.say(
+            f"note: its {' and '.join(other)} stayed as before; `cdb amend {version.id}` changes "
+            f"{'them' if other[1:] else 'it'}, with the same options"
+        )
 
 
 def _text_of(path: Path) -> str:
@@ -103,7 +129,7 @@ def _tell(version: Version, described: str, *, dry_run: bool) -> None:
     from cdb import names
 
     done = "would be added" if dry_run else "added"
-    click.echo(
+    output.tell(
         f"{version.ctype} of {version.detector} {done if version.new else 'is there already'}"
     )
     private = version.meta.get("id_doc_exp") == "N/A"
@@ -126,6 +152,7 @@ def _tell(version: Version, described: str, *, dry_run: bool) -> None:
     """
     cdb get -e rixx45619 -d epixhr2x2_000001 -r 125 -c pedestals -f peds
     cdb get -d epixhr2x2_000001 -c geometry -o - | head
+    cdb get -d epixhr2x2_000001 -c pedestals -v V2021-10-08
     cdb get -d epixhr2x2_000001 -c pedestals --as-of 2023-05-01T00:00:00Z -f then
     """,
 )
@@ -176,16 +203,20 @@ def get_command(
             _write_to_stdout(data, chosen)
             return
         files = formats.write_files(
-            prefix or _prefix(version, which), data, version.meta, chosen, overwrite=yes
+            _prefix(version, which) if prefix is None else prefix,
+            data,
+            version.meta,
+            chosen,
+            overwrite=yes,
         )
     if as_json:
         output.as_json({**version.as_json(), "files": [str(path) for path in files]})
         return
-    click.echo(
+    output.tell(
         f"{version.ctype} of {version.detector}, runs {version.runs}, from {version.database}"
     )
     for path in files:
-        click.echo(f"  {path}")
+        output.tell(f"  {path}")
 
 
 def _prefix(version: Version, which: options.Which) -> str:
@@ -197,6 +228,8 @@ def _prefix(version: Version, which: options.Which) -> str:
 def _write_to_stdout(data: Any, chosen: str) -> None:
     from cdb.files import formats
 
+    if sys.stdout is None:
+        raise click.UsageError("stdout is closed: there is nowhere to write to")
     stream = sys.stdout.buffer
     if chosen in ("npy", "raw") and stream.isatty():
         raise click.UsageError("a terminal cannot show these data: pipe them, or --format txt")

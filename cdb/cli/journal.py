@@ -1,6 +1,5 @@
 """Commands about the journal and what should agree with it: journal, fsck, adopt."""
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +9,10 @@ from cdb.cli.command import command
 from cdb.cli.stores import when
 
 if TYPE_CHECKING:
-    from cdb.database import Database
+    from collections.abc import Sequence
+
+    from cdb.adoption import Stranger
+    from cdb.constant import Version
     from cdb.fsck import Finding
 
 Event = dict[str, Any]
@@ -51,9 +53,9 @@ def journal_command(
             if as_json:
                 output.as_json({"events": number, "whole": True})
             else:
-                click.echo(f"the chain of {number} events is whole")
+                output.tell(f"the chain of {number} events is whole")
             return
-        upto = _state(db, as_of)
+        upto = db.moment(as_of).seq
         begin = max(after, upto - limit) if limit else after
         events = list(db.journal.events(after=begin, upto=upto))
     if as_json:
@@ -62,14 +64,6 @@ def journal_command(
         output.table([_row(event) for event in events], beneath=["what", "why"])
     else:
         output.say("no events")
-
-
-def _state(db: "Database", as_of: int | str | None) -> int:
-    from cdb.validity import microseconds, parse_time
-
-    if as_of is None or isinstance(as_of, int):
-        return db.journal.moment(as_of).seq
-    return db.journal.moment(at=microseconds(parse_time(as_of))).seq
 
 
 def _row(event: Event) -> dict[str, str]:
@@ -85,6 +79,9 @@ def _row(event: Event) -> dict[str, str]:
 
 def _what(event: Event) -> str:
     """Return what an event is about: the constants, each with the experiments it is for."""
+    if event["action"] == "purge":
+        size = output.size(sum(made["nbytes"] for made in event["versions"]))
+        return f"bytes of versions that had left: {len(event['versions'])}, {size}"
     if event["action"] == "sweep":
         return f"bytes that no event names: {len(event['versions'])}"
     named: dict[str, list[str]] = {}
@@ -150,16 +147,16 @@ def fsck_command(
     if accept and not dry_run:
         options.confirm("Retire what another program changed or deleted?", yes=yes)
     with cdb.open(url) as db:
-        progress = _say_step if sys.stderr.isatty() else None
+        progress = _say_step if output.talks_to_someone() else None
         findings = list(Check(db.journal, payloads, dry_run, older_than, accept, progress).run())
     counted = [finding for finding in findings if finding.counts]
     if as_json:
         output.as_json({"found": len(counted), "findings": [vars(f) for f in findings]})
     elif not findings:
-        click.echo("nothing is wrong")
+        output.tell("nothing is wrong")
     else:
         output.table([_finding(finding) for finding in findings], beneath=["where", "what"])
-        click.echo(f"{len(counted)} found, {sum(f.mended for f in counted)} mended")
+        output.tell(f"{len(counted)} found, {sum(f.mended for f in counted)} mended")
     if counted:
         click.get_current_context().exit(1)
 
@@ -179,6 +176,7 @@ def _finding(finding: "Finding") -> dict[str, str]:
     cdb adopt --dry-run
     cdb adopt
     """,
+    writes=True,
 )
 @options.dry_run
 @options.json_
@@ -194,6 +192,12 @@ def adopt_command(dry_run: bool, as_json: bool, url: str | None) -> None:
     with cdb.open(url) as db:
         found = list(strangers(db.journal))
         adopted = [] if dry_run else adopt(db.journal, found)
+        _print_adopted(found, adopted, dry_run=dry_run, as_json=as_json)
+
+
+def _print_adopted(
+    found: "Sequence[Stranger]", adopted: "Sequence[Version]", *, dry_run: bool, as_json: bool
+) -> None:
     refused = [stranger for stranger in found if stranger.trouble]
     if as_json:
         output.as_json(
@@ -213,4 +217,4 @@ def adopt_command(dry_run: bool, as_json: bool, url: str | None) -> None:
         output.say(f"warning: {where} cannot be adopted: {stranger.trouble}")
     able = len(found) - len(refused)
     done = f"{able} would be adopted" if dry_run else f"{len(adopted)} adopted"
-    click.echo(f"documents of other programs: {len(found)}, {done}")
+    output.tell(f"documents of other programs: {len(found)}, {done}")

@@ -1,6 +1,7 @@
 """``cdb``: the commands, and what becomes of their errors."""
 
 import importlib
+import io
 import logging
 import sys
 from typing import Any
@@ -9,7 +10,7 @@ import click
 
 from cdb import __version__
 from cdb.cli import output
-from cdb.cli.command import Command, Failure, Group, nearest
+from cdb.cli.command import Command, Failure, Group, Interrupted, nearest
 from cdb.errors import CalibError
 
 # Each command with its module in this folder, of which only the one that is called is loaded.
@@ -31,6 +32,10 @@ COMMANDS = {
         "experiments": ("stores", "List the experiments."),
         "journal": ("journal", "List the events: who wrote what, when and why."),
         "fsck": ("journal", "Find what is wrong in the store, and mend it."),
+        "export": ("archive", "Write the whole store to one file."),
+        "import": ("archive", "Take in a file that export wrote."),
+        "purge": ("purge", "Remove for good the bytes of versions that have left."),
+        "bundle": ("bundle", "Pack what an analysis needs into one file, and verify it."),
         "adopt": ("journal", "Take in documents that another program wrote."),
         "cache": ("cache", "Look after the folder that keeps a remote store's payloads."),
         "completion": ("completion", "Print the script that makes a shell complete."),
@@ -89,8 +94,11 @@ class Commands(click.Group):
         """Run a command; what goes wrong becomes one line and exit code 1."""
         try:
             result = super().invoke(ctx)
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()
             return result
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None  # while the command was loaded
         except CalibError as error:
             raise _failed(error, str(error)) from error
         except MemoryError as error:
@@ -98,8 +106,20 @@ class Commands(click.Group):
         except BrokenPipeError:
             raise  # The reader of the pipe has had enough; click ends quietly.
         except OSError as error:
-            where = f" ({error.filename})" if error.filename else ""
-            raise _failed(error, f"{error.strerror or error}{where}") from error
+            raise _failed(error, _sentence(error)) from error
+
+    def main(self, *arguments: Any, **how: Any) -> Any:
+        """Run from the words of a command line; help and version may find no room either."""
+        try:
+            return super().main(*arguments, **how)
+        except OSError as error:
+            output.say(f"error: {_sentence(error)}")
+            sys.exit(1)
+
+
+def _sentence(error: OSError) -> str:
+    where = f" ({error.filename})" if error.filename else ""
+    return f"{error.strerror or error}{where}"
 
 
 def _failed(error: BaseException, text: str) -> Failure:
@@ -154,4 +174,7 @@ def cli(loglevel: str) -> None:
 
 def main() -> None:
     """Run the command line."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show a letter gets its number.
+        sys.stdout.reconfigure(errors="backslashreplace")
     cli(prog_name="cdb")

@@ -9,6 +9,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from cdb.cli import output
 from cdb.cli.command import Failure
 from cdb.errors import BadRun, BadTime, CalibError
 
@@ -75,16 +76,65 @@ def _run(context: click.Context, parameter: click.Parameter, value: Any) -> int 
     """Return a run number; a text that is none is a mistake in usage."""
     from cdb.validity import parse_run
 
+    return None if value is None else _parsed(parse_run, value, context, parameter)
+
+
+def _run_end(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Return the text of a last run, which is checked here."""
+    from cdb.validity import parse_run_end
+
+    if value is not None:
+        _parsed(parse_run_end, value, context, parameter)
+    return value
+
+
+def _time(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> int | str | None:
+    """Return Unix seconds or the text of a time, which is checked here."""
+    from cdb.validity import parse_time
+
+    found = _number(value)
+    if found is not None:
+        _parsed(parse_time, found, context, parameter)
+    return found
+
+
+def state(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> int | str | None:
+    """Return the number of an event or the text of a time."""
+    found = _number(value)
+    return found if isinstance(found, int) else _time(context, parameter, value)
+
+
+def _number(value: str | None) -> int | str | None:
+    # Python refuses to convert thousands of digits.
+    return int(value) if value is not None and value.isdecimal() and len(value) < 20 else value
+
+
+def _parsed(
+    parse: Callable[[Any], Any], value: Any, context: click.Context, parameter: click.Parameter
+) -> Any:
     try:
-        return None if value is None else parse_run(value)
-    except BadRun as error:
+        return parse(value)
+    except (BadRun, BadTime) as error:
         raise click.BadParameter(str(error), context, parameter) from None
 
 
-def _number(_: click.Context, __: click.Parameter, value: str | None) -> int | str | None:
-    """Return Unix seconds or the number of an event; any other text is the text of a time."""
-    # Python refuses to convert thousands of digits.
-    return int(value) if value is not None and value.isdecimal() and len(value) < 20 else value
+def _rule(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    from cdb.lookup import RULES
+
+    if value not in RULES:
+        known = ", ".join(RULES)
+        raise click.BadParameter(f"no rule {value!r}; there are {known}", context, parameter)
+    return value
+
+
+def _complete_rule(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem]:
+    from cdb.lookup import RULES
+
+    return [CompletionItem(name) for name in RULES if name.startswith(typed)]
 
 
 # Options ---------------------------------------------------------------------------------------
@@ -137,14 +187,21 @@ experiment = click.option(
 dbsuffix = click.option(
     "-S", "--dbsuffix", metavar="SUFFIX", help="Private database of the detector."
 )
-run_end = click.option("-R", "--run_end", metavar="RUN", help="Last run, or end.  [default: end]")
+
+
+def run_end_option(help: str) -> Decorator:  # noqa: A002
+    """Return the option that takes a last run."""
+    return click.option("-R", "--run_end", metavar="RUN", callback=_run_end, help=help)
+
+
+run_end = run_end_option("Last run, or end.  [default: end]")
 times = together(
     click.option(
-        "-t", "--time_stamp", "--time", "time_stamp", metavar="TIME",
+        "-t", "--time_stamp", "--time", "time_stamp", metavar="TIME", callback=_time,
         help="Time with its zone: 2021-10-01T00:00:00-0800, ...Z, now.",
     ),
     click.option(
-        "-s", "--time_sec", metavar="SECONDS", callback=_number, help="The same as Unix seconds."
+        "-s", "--time_sec", metavar="SECONDS", callback=_time, help="The same as Unix seconds."
     ),
 )  # fmt: skip
 label = click.option("-v", "--version", metavar="LABEL", help="Version label.")
@@ -155,17 +212,24 @@ reason = click.option(
 )
 rule = click.option(
     "--rule",
-    type=click.Choice(["range", "latest", "prior", "closest", "psana"]),
+    callback=_rule,
+    shell_complete=_complete_rule,
     default="range",
     show_default=True,
     metavar="RULE",
     help="How to choose: range (covers the run, latest start, narrowest), latest (last added),"
     " prior or closest (in time), psana (as LCLS-II's client does).",
 )
+before = click.option(
+    "--before",
+    metavar="S",
+    callback=state,
+    help="Only versions that had left by event S, or a time.",
+)
 as_of = click.option(
     "--as-of",
     metavar="S",
-    callback=_number,
+    callback=state,
     help="Answer as the store stood: after event S, or at a time with its zone.",
 )
 url = click.option(
@@ -194,6 +258,7 @@ class Which:
     dbsuffix: str | None
     run: int | None
     time: int | str | None
+    version: str | None
     rule: str
     as_of: int | str | None
 
@@ -213,28 +278,29 @@ def which_constant(command: Callable[..., Any]) -> Any:
         experiment: str | None,
         dbsuffix: str | None,
         run: int | None,
-        time_stamp: str | None,
+        time_stamp: int | str | None,
         time_sec: int | str | None,
+        version: str | None,
         rule: str,
         as_of: int | str | None,
         **others: Any,
     ) -> None:
         time = given_time(time_stamp, time_sec)
-        which = Which(detector, ctype, experiment, dbsuffix, run, time, rule, as_of)
+        which = Which(detector, ctype, experiment, dbsuffix, run, time, version, rule, as_of)
         command(which, **others)
 
     run = run_option("-r", "--run", help="Run.  [default: the far future: open ranges only]")
-    return together(detector, ctype, experiment, dbsuffix, run, times, rule, as_of)(gathered)
+    return together(detector, ctype, experiment, dbsuffix, run, times, label, rule, as_of)(gathered)
 
 
-def given_time(time_stamp: str | None, time_sec: int | str | None) -> int | str | None:
+def given_time(time_stamp: int | str | None, time_sec: int | str | None) -> int | str | None:
     """Return the time of -t or -s, which must agree if both are given."""
     from cdb.validity import parse_time
 
     if time_stamp is None or time_sec is None:
         return time_stamp if time_sec is None else time_sec
     if int(parse_time(time_stamp).timestamp()) != int(parse_time(time_sec).timestamp()):
-        raise BadTime(f"-t {time_stamp} and -s {time_sec} are different times; give one")
+        raise click.UsageError(f"-t {time_stamp} and -s {time_sec} are different times; give one")
     return time_stamp
 
 
@@ -243,7 +309,7 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     try:
-        agreed = click.confirm(question, err=True)
+        agreed = click.confirm(output.printable(question), err=True)
     except click.Abort:
         click.echo(err=True)
         agreed = False

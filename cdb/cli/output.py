@@ -17,8 +17,18 @@ Row = Mapping[str, str]
 
 
 def as_json(value: object) -> None:
-    """Print a value as JSON."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print a value as JSON; what stdout's encoding has no bytes for is escaped."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2)
+    click.echo(text)
+
+
+def tell(text: str) -> None:
+    """Print a line of a result."""
+    click.echo(printable(text))
 
 
 def say(text: str) -> None:
@@ -27,8 +37,23 @@ def say(text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Return a text without control characters: documents come from outside."""
-    return "".join(c if c.isprintable() else " " for c in text)
+    r"""Return a text without control characters: documents come from outside.
+
+    Bytes of a file's name that are no text are shown by their numbers.
+
+    Examples
+    --------
+    >>> printable("one\ntwo"), printable("peds\udcff.npy")
+    ('one two', 'peds\\xff.npy')
+    """
+    return text if text.isprintable() else "".join(map(_printable, text))
+
+
+def _printable(character: str) -> str:
+    if character.isprintable():
+        return character
+    byte = ord(character) - 0xDC00  # as Python reads such names
+    return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else " "
 
 
 # Tables ----------------------------------------------------------------------------------------
@@ -162,7 +187,9 @@ def _width() -> int | None:
     columns = os.environ.get("COLUMNS", "")
     if columns.isdecimal() and int(columns):
         return int(columns)
-    return os.get_terminal_size(sys.stdout.fileno()).columns or 80 if sys.stdout.isatty() else None
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    return os.get_terminal_size(sys.stdout.fileno()).columns or 80
 
 
 def size(nbytes: int | None) -> str:
@@ -181,6 +208,11 @@ def size(nbytes: int | None) -> str:
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
         number /= 1000
     return f"{number:.1f} GB"
+
+
+def talks_to_someone() -> bool:
+    """Return whether messages go to a terminal; stderr may be closed."""
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 # Progress --------------------------------------------------------------------------------------
@@ -204,7 +236,7 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None] | None]:
     """
     if total < LONG_WORK:
         yield None
-    elif sys.stderr.isatty():
+    elif talks_to_someone():
         with _bar(what, total) as advance:
             yield advance
     else:

@@ -11,10 +11,13 @@ import click
 from cdb.cli import options, output, versions
 from cdb.cli.command import command
 from cdb.constant import Version
-from cdb.errors import BadName, NotFound
+from cdb.errors import BadName, NotFound, WrongState
 
 if TYPE_CHECKING:
     from cdb.database import Database
+
+# As many documents a message names.
+NAMED = 3
 
 # psana's ways to name a collection; without --dbname it is the experiment's, else the detector's.
 place = options.together(
@@ -103,6 +106,7 @@ def _one(found: Sequence[Version], docid: str) -> Version:
     """
     cdb deldoc -e rixx45619 -d epixhr2x2_000001 --docid 615717800000070123456789
     """,
+    writes=True,
 )
 @place
 @click.option("--docid", metavar="ID", required=True, help="The document.")
@@ -133,6 +137,7 @@ def deldoc_command(
     """
     cdb delcol -e rixx45619 -d epixhr2x2_000001
     """,
+    writes=True,
 )
 @place
 @why
@@ -158,6 +163,7 @@ def delcol_command(
     """
     cdb deldb -e rixx45619
     """,
+    writes=True,
 )
 @click.option("--dbname", metavar="DATABASE", help="Database, with its prefix cdb_.")
 @options.experiment
@@ -184,6 +190,16 @@ def deldb_command(
         _retire_all(db, db.find(**asked), reason, yes=yes, dry_run=dry_run, as_json=as_json)
 
 
+def _refuse_unadopted(found: Sequence[Version]) -> None:
+    strange = [version.id for version in found if version.state == "unadopted"]
+    if strange:
+        named = ", ".join(strange[:NAMED]) + (", ..." if strange[NAMED:] else "")
+        raise WrongState(
+            f"nothing was done: {len(strange)} of {len(found)} documents were written by another "
+            f"program and cannot be retired yet ({named}); run `cdb adopt`, then this again"
+        )
+
+
 def _retire_all(
     db: "Database",
     found: Sequence[Version],
@@ -193,12 +209,16 @@ def _retire_all(
     dry_run: bool,
     as_json: bool,
 ) -> None:
+    """Retire versions and their copies in one event; what cannot be, is told before all else."""
+    _refuse_unadopted(found)
+    ids = [version.id for version in found]
+    retired = db.retire_all(ids, reason=reason, dry_run=True)
     if found and not as_json:
         versions.print_all(found, as_json=False)
     if found and not dry_run:
         options.confirm(f"Retire {len(found)} of them, with their copies?", yes=yes)
-    retired = [db.retire(version.id, reason=reason, dry_run=dry_run) for version in found]
+        retired = db.retire_all(ids, reason=reason)
     if as_json:
         output.as_json([versions.change_as_json(version, dry_run=dry_run) for version in retired])
     else:
-        click.echo(f"{len(retired)} {'would be ' if dry_run else ''}retired")
+        output.tell(f"{len(retired)} {'would be ' if dry_run else ''}retired")

@@ -19,12 +19,21 @@ if TYPE_CHECKING:
     """
     cdb info
     cdb info --url mongodb://localhost:27017/ --json
+    cdb info --as-of 2023-05-01T00:00:00Z
+    cdb info --digest
     """,
 )
+@click.option(
+    "--digest", is_flag=True, help="Read all documents; print one number for what there is."
+)
+@options.as_of
 @options.json_
 @options.url
-def info_command(as_json: bool, url: str | None) -> None:
-    """Say which store is in use and why, and what it holds."""
+def info_command(digest: bool, as_of: int | str | None, as_json: bool, url: str | None) -> None:
+    """Say which store is in use and why, and what it holds, or held as of an earlier state.
+
+    Two stores with the same digest hold the same: journal, documents, payloads.
+    """
     from cdb import __version__
     from cdb.database import locate, open  # noqa: A004
     from cdb.remote import RemoteDatabase
@@ -35,40 +44,54 @@ def info_command(as_json: bool, url: str | None) -> None:
         described = db.store.describe()
         if not as_json:
             # Said before the store is asked: it may not answer.
-            click.echo(f"store: {described} - {why}")
+            output.tell(f"store: {described} - {why}")
         if isinstance(db, RemoteDatabase):
             _print_service(db, why, as_json=as_json)
             return
-        head = db.journal.head()
+        moment = db.moment(as_of)
+        state = None if as_of is None else moment.seq
         clock = db.store.clock()
         offset = None if clock is None else round(db.journal.now() - clock, 3)
-        experiments, detectors = len(db.experiments()), len(db.detectors())
+        experiments = len(db.experiments(as_of=state))
+        detectors = len(db.detectors(as_of=state))
+        whole = _digest(db) if digest else {}
+    last_event = when(moment.at) if moment.seq else None
     if as_json:
         output.as_json(
             {
                 "store": described,
                 "why": why,
-                "seq": head.seq,
-                "last_event": when(head.at) if head.seq else None,
-                "settled": head.settled,
+                "seq": moment.seq,
+                "provisional": moment.provisional,
+                "last_event": last_event,
+                "settled": moment.head.settled,
                 "experiments": experiments,
                 "detectors": detectors,
                 "clock_offset": offset,
                 "cdb": __version__,
+                **whole,
             }
         )
         return
     output.fields(
         {
-            "S": head.seq,
-            "last event": when(head.at) if head.seq else "none yet",
-            "settled": "yes" if head.settled else "no: events wait to be completed",
+            "S": moment.seq,
+            "last event": last_event or "none yet",
+            "settled": "yes" if moment.head.settled else "no: events wait to be completed",
             "experiments": experiments,
             "detectors": detectors,
             "clock": "unknown" if offset is None else f"{offset:+.1f} s from the store's",
             "cdb": __version__,
+            **whole,
         }
     )
+
+
+def _digest(db: "Database") -> dict[str, Any]:
+    from cdb.digest import store_digest
+
+    found = store_digest(db.journal)
+    return {"digest": found.sha256, "documents": found.documents, "payloads": found.payloads}
 
 
 def _print_service(db: "RemoteDatabase", why: str, *, as_json: bool) -> None:
@@ -150,13 +173,14 @@ def experiments_command(as_of: int | str | None, as_json: bool, url: str | None)
 
 def print_contents(db: "Database", as_of: int | str | None, *, as_json: bool) -> None:
     """Print the experiments and detectors of a store."""
-    experiments, detectors = db.experiments(as_of=as_of), db.detectors(as_of=as_of)
+    state = None if as_of is None else db.moment(as_of).seq
+    experiments, detectors = db.experiments(as_of=state), db.detectors(as_of=state)
     if as_json:
         output.as_json({"experiments": experiments, "detectors": detectors})
         return
     _print_experiments(experiments)
     if experiments and detectors:
-        click.echo()
+        output.tell("")
     _print_detectors(detectors)
 
 

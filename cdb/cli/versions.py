@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import click
-
 from cdb import validity
 from cdb.cli import output
 from cdb.constant import Version
@@ -67,7 +65,7 @@ def print_change(version: Version, done: str, *, dry_run: bool, as_json: bool) -
         output.as_json(change_as_json(version, dry_run=dry_run))
         return
     would = "would be " if dry_run else ""
-    click.echo(f"{version.ctype} of {version.detector} {would}{done}")
+    output.tell(f"{version.ctype} of {version.detector} {would}{done}")
     output.fields(
         {
             **({} if dry_run and version.new else {"id": version.id}),

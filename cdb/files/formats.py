@@ -14,8 +14,11 @@ array text                     anything else, see `cdb.files.text`
 import contextlib
 import filecmp
 import json
+import math
 import os
+import re
 import stat
+import tokenize
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,6 +37,14 @@ ENDINGS = {"npy": ".npy", "txt": ".txt", "json": ".json", "raw": ".raw"}
 # Larger arrays stay in their file, and are read from there when their bytes are written.
 MAPPED_FROM = 2**28
 _NPY, _ZIP = b"\x93NUMPY", b"PK\x03\x04"
+
+# What numpy raises for headers that are damaged or made up.
+_NPY_TROUBLE = (
+    ValueError, EOFError, OverflowError, TypeError, SyntaxError, RecursionError, MemoryError,
+    tokenize.TokenError,
+)  # fmt: skip
+# What to do about stored bytes is nothing to do about a file.
+_ADVICE = re.compile("; (if you trust who stored it, )?take the stored bytes")
 
 Write = Callable[[IO[bytes]], object]
 
@@ -95,13 +106,14 @@ def read(
 def _readable(path: Path) -> Iterator[None]:
     """Say in one sentence why a file cannot be read."""
     try:
-        if stat.S_ISCHR(path.stat().st_mode):
+        mode = path.stat().st_mode
+        if stat.S_ISCHR(mode):
             raise BadFile(f"{path} is a device; give a file")
+        if stat.S_ISDIR(mode):
+            raise BadFile(f"{path} is a folder; give a file")
         yield
     except FileNotFoundError:
         raise BadFile(f"there is no file {path}; give the path of a file") from None
-    except IsADirectoryError:
-        raise BadFile(f"{path} is a folder; give a file") from None
     except PermissionError:
         raise BadFile(f"no permission to read {path}") from None
     except OSError as error:
@@ -146,18 +158,39 @@ def _read_npy(path: Path) -> Any:
         raise BadFile(f"{path} is no .npy file: it does not begin as one")
     mode: Any = "r" if path.stat().st_size >= MAPPED_FROM else None
     try:
+        _check_length(path)
         return np.load(path, mmap_mode=mode, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except _NPY_TROUBLE as error:
         if "bject arrays" in str(error) or "Python objects" in str(error):
             raise UnsafePayload(f"{path} holds Python objects, not numbers") from None
         raise BadFile(f"{path} is no whole .npy file: {error}") from None
+
+
+def _check_length(path: Path) -> None:
+    """Refuse a header that promises more than the file holds, before memory is taken for it."""
+    from numpy.lib import format as npy
+
+    with path.open("rb") as file:
+        old = npy.read_magic(file) == (1, 0)
+        header = npy.read_array_header_1_0(file) if old else npy.read_array_header_2_0(file)
+        held = path.stat().st_size - file.tell()
+    shape, _, dtype = header
+    promised = math.prod(shape) * dtype.itemsize
+    if promised > held and not dtype.hasobject:
+        raise ValueError(f"its header promises {shown(promised)} bytes of data, it holds {held}")
 
 
 def _read_json(path: Path) -> Any:
     try:
         return payload.decode(path.read_bytes(), {"data_type": "json"})
     except BadPayload as error:
-        raise BadFile(f"{path}: {error}") from None
+        raise BadFile(_said_of(path, error)) from None
+
+
+def _said_of(path: Path, error: BadPayload) -> str:
+    """Return what is wrong with a payload, as a sentence about the file that it is in."""
+    trouble = _ADVICE.split(str(error))[0].replace("the payload", "the file")
+    return f"{path}: {trouble}; mend the file, or write it anew"
 
 
 def _read_pickle(path: Path, allow_pickle: bool) -> Any:
@@ -168,10 +201,10 @@ def _read_pickle(path: Path, allow_pickle: bool) -> Any:
         )
     try:
         return payload.decode(path.read_bytes(), {"data_type": "any"}, allow_pickle=True)
-    except UnsafePayload:
-        raise
+    except UnsafePayload as error:
+        raise UnsafePayload(_said_of(path, error)) from None
     except BadPayload as error:
-        raise BadFile(f"{path}: {error}") from None
+        raise BadFile(_said_of(path, error)) from None
 
 
 # Writing ---------------------------------------------------------------------------------------
@@ -259,7 +292,7 @@ def write_files(
     """
     stem = str(prefix).removesuffix(ENDINGS[format])
     if stem.endswith(os.sep) or not stem:
-        raise BadFile(f"{prefix!s} is no name of a file; give one without its ending")
+        raise BadFile(f"{shown(str(prefix))} is no name of a file; give one without its ending")
     data_path, meta_path = Path(f"{stem}{ENDINGS[format]}"), Path(f"{stem}.meta.json")
     document = json.dumps(meta, indent=2, ensure_ascii=False) + "\n"
     with (

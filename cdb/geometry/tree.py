@@ -171,7 +171,8 @@ def _parse_index(text: str) -> int:
 
 def _parse_number(text: str) -> float:
     try:
-        number = float(text)
+        # Python reads 1_000 and the digits of all scripts; who else reads geometries does not.
+        number = float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
         number = math.nan
     if not math.isfinite(number):

@@ -1,14 +1,19 @@
 """Documents and bytes, by name: one contract, several stores."""
 
+import os
+import re
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes
 
-from cdb.errors import BadName
+from cdb.errors import BadName, shown
 from cdb.stores.base import Store
 
 __all__ = ["Store", "open_store"]
 
-SCHEMES = "mongodb://host:27017/, file:///folder, memory://, https://host/ of a service"
+# In an address a query or a fragment begins; line ends slip in by copying.
+_NO_PATH = re.compile(r"[?#\x00-\x1f]")
+
+SCHEMES = "mongodb://host:27017/, file:///folder, bundle:///file.cdb, https://host/ of a service, memory://"
 
 
 def open_store(url: str) -> Store:
@@ -17,32 +22,73 @@ def open_store(url: str) -> Store:
     Parameters
     ----------
     url : str
-        ``mongodb://host:port/`` (or ``mongodb+srv://``), ``file:///folder``, ``memory://``.
+        ``mongodb://host:port/`` (or ``mongodb+srv://``), ``file:///folder``,
+        ``bundle:///file``, ``memory://``. Folder and file are absolute paths; ``%20`` stands for
+        a blank, ``%23`` for ``#``, and so on.
 
     Raises
     ------
     BadName
-        If the address is of another kind.
+        If the address is of another kind, or of a folder that cannot be.
 
     Examples
     --------
     >>> open_store("memory://").describe()
     'memory:// (in this process; gone when it ends)'
     """
-    parts = urlsplit(url)
-    if parts.scheme in ("mongodb", "mongodb+srv"):
-        from cdb.stores.mongo import MongoStore
+    scheme, colon, rest = url.partition(":")
+    match scheme.lower() if colon else "":
+        case "mongodb" | "mongodb+srv":
+            from cdb.stores.mongo import MongoStore
 
-        return MongoStore(url)
-    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
-        from cdb.stores.embedded import EmbeddedStore
+            return MongoStore(url)
+        case "file":
+            from cdb.stores.embedded import EmbeddedStore
 
-        return EmbeddedStore(Path(unquote(parts.path)))
-    if url in ("memory://", "memory:"):
-        from cdb.stores.memory import MemoryStore
+            return EmbeddedStore(_path(url, rest))
+        case "bundle":
+            from cdb.stores.bundle import BundleStore
 
-        return MemoryStore()
-    wrong = f"{url.split('@')[-1]!r} is no address of a store; good ones: {SCHEMES}"
+            return BundleStore(_path(url, rest))
+        case "memory" if rest in ("", "//"):
+            from cdb.stores.memory import MemoryStore
+
+            return MemoryStore()
+    # Without user and password.
+    wrong = f"{shown(url.split('@')[-1])} is no address of a store; good ones: {SCHEMES}"
     if url and "://" not in url:
-        wrong += f"; for a folder write {Path(url).absolute().as_uri()}"
+        wrong += f"; for a folder write {_uri(url)}"
     raise BadName(wrong)
+
+
+def _path(url: str, rest: str) -> Path:
+    """Return the path in an address; `rest` is what follows ``file:`` or ``bundle:``."""
+    host, path = rest, ""
+    if rest.startswith("//"):
+        host, slash, path = rest[2:].partition("/")
+        path = slash + path
+    elif rest.startswith("/"):
+        host, path = "", rest
+    if not path or host not in ("", "localhost"):
+        words = f"; for a folder write {_uri(rest)}" if rest.strip("/") else ""
+        raise BadName(
+            f"{shown(url)} is no address of a store: it names no absolute path; "
+            f"good ones: {SCHEMES}{words}"
+        )
+    if strange := _NO_PATH.search(path):
+        raise BadName(
+            f"{shown(url)} has {shown(strange[0])} in it, which may mean several things; for a "
+            f"folder that is called so write %{ord(strange[0]):02X}"
+        )
+    name = os.fsdecode(unquote_to_bytes(path))
+    if "\0" in name:
+        raise BadName(f"{shown(url)} names a path with a zero byte, which no path has")
+    return Path(name)
+
+
+def _uri(path: str) -> str:
+    """Return the address of a folder that somebody named by its path."""
+    try:
+        return Path(path.lstrip("/") if path.startswith("//") else path).absolute().as_uri()
+    except FileNotFoundError:  # the working folder is gone
+        return "file:///some/folder"

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
 
-from cdb.errors import BadQuery
+from cdb.errors import BadQuery, StoreRefused
 from cdb.stores.layout import COLUMNS, Index, indexes_of
 from cdb.stores.query import Document, Query, Sort, check_document, check_query
 
@@ -301,6 +301,39 @@ class Store(ABC):
         StoreFull
             If there is no space; nothing is left behind.
         """
+
+    def put(
+        self,
+        database: str,
+        blob: Blob,
+        data: bytes | memoryview,
+        *,
+        progress: Progress | None = None,
+    ) -> None:
+        """Store bytes under the id that they have in another store; may be repeated.
+
+        Parameters
+        ----------
+        database : str
+            Whose bytes they are.
+        blob : Blob
+            Their record; without a head where another program wrote them.
+        data : bytes or memoryview
+            The payload.
+        progress : callable, optional
+            Called with the number of bytes written since the last call.
+
+        Raises
+        ------
+        StoreRefused
+            If this store gives its own ids.
+        StoreFull
+            If there is no space.
+        """
+        raise StoreRefused(
+            f"{self.describe()} takes no copies of another store; run the command where its "
+            "own store is (file:///folder, mongodb://host)"
+        )
 
     @abstractmethod
     def read(

@@ -10,6 +10,7 @@ A payload is written beside its place, synced and moved there; files are never r
 reader may keep one mapped for as long as it likes.
 """
 
+import contextlib
 import errno
 import fcntl
 import functools
@@ -18,6 +19,7 @@ import itertools
 import json
 import mmap
 import os
+import re
 import sqlite3
 import threading
 import time
@@ -58,6 +60,8 @@ from cdb.stores.query import (
 VERSION = 2  # 2: the index of nonces
 BUSY_SECONDS = 60
 BLOCK = 8 * 2**20
+# What SQLite's shared memory and the begin of a log take.
+SHARED_BYTES = 2**16
 # Reading a small file is quicker than mapping it.
 MAPPED_FROM = 2**20
 
@@ -106,41 +110,41 @@ class EmbeddedStore(Store):
                 return connection
             self.close()
         with _translated(self.folder):
-            there = self.path.exists()
+            # An empty file was left by a writer that found no room, and holds nothing.
+            there = self.path.exists() and self.path.stat().st_size > 0
         return self._connect() if there else None
 
     def _stamp(self) -> tuple[bool, int, int]:
         """Return whether a writer is at work, and what changes when one was."""
         status = self.path.stat()
-        return self._log.exists(), status.st_mtime_ns, status.st_size
+        return self._is_logged(), status.st_mtime_ns, status.st_size
 
-    @property
-    def _log(self) -> Path:
-        return self.path.with_name(self.path.name + "-wal")
+    def _is_logged(self) -> bool:
+        """Return whether there is a log, which holds what the file alone does not."""
+        try:
+            return self.path.with_name(self.path.name + "-wal").stat().st_size > 0
+        except FileNotFoundError:
+            return False
 
     def _connect(self) -> sqlite3.Connection:
         with _translated(self.folder):
-            # Who may not write cannot make the files that readers and writers share. While there
-            # are none, no writer is at work and the file alone is whole; it is opened anew as
-            # soon as that changes.
             if forks.crossed(self.path):
                 raise StoreRefused(
                     f"{self.folder} was in use when this process was forked; start processes "
                     "with 'spawn' or 'forkserver', or fork when no thread is using the store"
                 )
-            alone = not os.access(self.folder, os.W_OK) and not self._log.exists()
+            # Who may not write cannot make the files that readers and writers share, and nobody
+            # can on a full disk. While there is no log, no writer is at work and the file alone
+            # is whole; it is opened anew as soon as that changes.
+            alone = not os.access(self.folder, os.W_OK) and not self._is_logged()
             frozen = self._stamp() if alone else None
-            connection = sqlite3.connect(
-                f"{self.path.as_uri()}{'?immutable=1' if alone else ''}",
-                uri=True,
-                timeout=BUSY_SECONDS,
-                isolation_level=None,
-                check_same_thread=False,
-                factory=forks.Connection,
-            )
-            connection.execute("PRAGMA query_only = ON" if not _writable(self.path) else "SELECT 1")
-            connection.execute("PRAGMA mmap_size = 268435456")
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            try:
+                connection, version = self._opened(alone=alone)
+            except sqlite3.OperationalError:
+                if alone or self._is_logged() or not _is_full(self.folder):
+                    raise
+                frozen = self._stamp()
+                connection, version = self._opened(alone=True)
             if version > VERSION:
                 raise StoreRefused(
                     f"{self.folder} was made by a newer cdb (layout {version}, this one knows "
@@ -156,16 +160,63 @@ class EmbeddedStore(Store):
         self._local.pid = os.getpid()
         return connection
 
+    def _opened(self, *, alone: bool) -> tuple[sqlite3.Connection, int]:
+        """Return a connection and the layout's version, read from the file alone if asked to."""
+        connection = sqlite3.connect(
+            f"{self.path.as_uri()}{'?immutable=1' if alone else ''}",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=forks.Connection,
+        )
+        try:
+            connection.execute("PRAGMA query_only = ON" if not _writable(self.path) else "SELECT 1")
+            connection.execute("PRAGMA mmap_size = 268435456")
+            return connection, connection.execute("PRAGMA user_version").fetchone()[0]
+        except BaseException:
+            connection.close()
+            raise
+
     def _writing(self) -> sqlite3.Connection:
         connection = self._connection()
         if connection is None:
             with _translated(self.folder):
-                try:
-                    self.payloads.mkdir(parents=True, exist_ok=True)
-                except FileNotFoundError as error:
-                    raise StoreRefused(f"{error.filename} cannot be made") from error
+                self._make()
+            connection = self._connect()
+        elif self._local.frozen and not self._local.depth and os.access(self.folder, os.W_OK):
+            # The disk was full when this was opened; it may not be any more.
+            self.close()
             connection = self._connect()
         return connection
+
+    def _make(self) -> None:
+        """Make the store: whole, or nothing is left of it."""
+        missing = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
+        beside = self.folder / f".{uuid.uuid4().hex}.sqlite"
+        try:
+            try:
+                self.payloads.mkdir(parents=True, exist_ok=True)
+            except FileNotFoundError as error:
+                raise StoreRefused(f"{error.filename} cannot be made") from error
+            try:
+                beside.touch()
+                connection = sqlite3.connect(beside, isolation_level=None, factory=forks.Connection)
+                with contextlib.closing(connection):
+                    _make_tables(connection)
+                # If another process was first, its file is used; if no file may have two names,
+                # one is made in its place.
+                with contextlib.suppress(OSError):
+                    os.link(beside, self.path)
+                _sync_folder(self.folder)
+            finally:
+                for ending in ("", "-wal", "-shm", "-journal"):
+                    beside.with_name(beside.name + ending).unlink(missing_ok=True)
+        except BaseException:
+            for folder in (self.payloads, *missing):
+                with contextlib.suppress(OSError):  # another process uses it
+                    folder.rmdir()
+            raise
 
     @property
     def payloads(self) -> Path:
@@ -416,9 +467,21 @@ class EmbeddedStore(Store):
         progress: Progress | None = None,
     ) -> str:
         """See `Store.write`."""
+        blob = Blob(new_id(), memoryview(data).nbytes, sha256, head, time.time())
+        self.put(database, blob, data, progress=progress)
+        return blob.id
+
+    def put(
+        self,
+        database: str,
+        blob: Blob,
+        data: bytes | memoryview,
+        *,
+        progress: Progress | None = None,
+    ) -> None:
+        """See `Store.put`; the name of the file needs a digest, whoever wrote the bytes."""
         connection = self._writing()
-        nbytes = memoryview(data).nbytes
-        blob = Blob(new_id(), nbytes, sha256, head, time.time())
+        sha256 = blob.sha256 or hashlib.sha256(data).hexdigest()
         with self._payload_lock(fcntl.LOCK_SH), _translated(self.folder):
             self._write_file(self._file(sha256), data, progress)
             # The record needs no sync of its own: the event that names it comes later in the
@@ -426,13 +489,12 @@ class EmbeddedStore(Store):
             connection.execute("PRAGMA synchronous = NORMAL")
             try:
                 connection.execute(
-                    "INSERT INTO uploads (database, id, sha256, nbytes, head, at)"
+                    "INSERT OR IGNORE INTO uploads (database, id, sha256, nbytes, head, at)"
                     " VALUES (?, ?, ?, ?, ?, ?)",
-                    (database, blob.id, sha256, nbytes, head, blob.at),
+                    (database, blob.id, sha256, blob.nbytes, blob.head or 0, blob.at),
                 )
             finally:
                 connection.execute("PRAGMA synchronous = FULL")
-        return blob.id
 
     def _write_file(self, path: Path, data: bytes | memoryview, progress: Progress | None) -> None:
         """Write a payload beside its place, sync it, move it there; whole bytes stay."""
@@ -736,7 +798,7 @@ def _decoded(cursor: sqlite3.Cursor, folder: Path) -> Iterator[Document]:
     try:
         while True:
             with _translated(folder):
-                bodies = cursor.fetchmany(1000)
+                bodies = cursor.fetchmany(32)
             if not bodies:
                 return
             for (body,) in bodies:
@@ -790,11 +852,11 @@ def _flatten(query: Query, shape: list[object], values: list[Any]) -> None:
                     if operator != "$exists" and member is not None:
                         values.append(_to_column(member))
             shape.append(",")
-        elif name in _PARTS and kind(condition) in (1, 2):
-            shape.append(1)
-            values += [name, condition]
+        elif (members := _members(name, condition)) is not None:
+            shape.append(len(members))
+            values += [name, *members]
         else:
-            shape.append(0)
+            shape.append(None)
 
 
 _KEPT = {"_id", *COLUMNS}
@@ -823,12 +885,27 @@ def _where(query: Query, first: str | None = None) -> tuple[str, list[Any], bool
                 term, more = _term(hidden + _column(name), operator, value)
                 terms.append(term)
                 values += more
-        elif name in _PARTS and kind(condition) in (1, 2):
-            terms.append("number IN (SELECT number FROM parts WHERE name = ? AND value = ?)")
-            values += [name, condition]
+        elif (members := _members(name, condition)) is not None:
+            within = f"SELECT number FROM parts WHERE name = ? AND {_among('value', len(members))}"
+            terms.append(f"number IN ({within})")
+            values += [name, *members]
         else:
             exact = False
     return " AND ".join(terms) or "1", values, exact
+
+
+def _members(name: str, condition: Any) -> Sequence[Any] | None:
+    """Return what a field of documents in a list may be; None if table `parts` cannot say."""
+    if name not in _PARTS:
+        return None
+    several = isinstance(condition, Mapping) and condition.keys() == {"$in"}
+    members: Sequence[Any] = condition["$in"] if several else [condition]
+    return members if all(kind(member) in (1, 2) for member in members) else None
+
+
+def _among(column: str, number: int) -> str:
+    # A chain of OR as long as this may be is more than SQLite takes.
+    return f"{column} = ?" if number == 1 else f"{column} IN ({', '.join('?' * number)})"
 
 
 def _term(column: str, operator: str, value: Any) -> tuple[str, list[Any]]:
@@ -836,8 +913,9 @@ def _term(column: str, operator: str, value: Any) -> tuple[str, list[Any]]:
     if operator == "$exists":
         return f"{column} IS {'NOT ' if value else ''}NULL", []
     if operator == "$in":
-        terms = [_term(column, "=", member) for member in value]
-        return f"({' OR '.join(t for t, _ in terms) or '0'})", [v for _, vs in terms for v in vs]
+        given = [_to_column(member) for member in value if member is not None]
+        missing = f" OR {column} IS NULL" if None in value else ""
+        return f"({_among(column, len(given))}{missing})", given
     if operator in ("=", "$ne"):
         if value is None:
             return f"{column} IS {'NOT ' if operator == '$ne' else ''}NULL", []
@@ -876,6 +954,20 @@ def _writable(path: Path) -> bool:
     return os.access(path, os.W_OK) if path.exists() else True
 
 
+# How SQLite says it where it was a file beside the database that found no room.
+_NO_ROOM = re.compile("disk I/O|unable to open|readonly")
+
+
+def _is_full(folder: Path) -> bool:
+    """Return whether a disk has no room for the files that readers and writers share."""
+    try:
+        disk = os.statvfs(next(path for path in (folder, *folder.parents) if path.exists()))
+    except OSError:
+        return False  # nobody can tell
+    no_names = disk.f_files > 0 and disk.f_favail == 0
+    return no_names or disk.f_bavail * disk.f_frsize < SHARED_BYTES
+
+
 @contextmanager
 def _translated(folder: Path) -> Iterator[None]:
     """Say what went wrong with the folder in the words of this package."""
@@ -885,7 +977,7 @@ def _translated(folder: Path) -> Iterator[None]:
         raise  # said already; some are errors of the system too
     except sqlite3.OperationalError as error:
         text = str(error)
-        if "full" in text:
+        if "full" in text or (_NO_ROOM.search(text) and _is_full(folder)):
             raise StoreFull(f"no space left in {folder}: free some, then try again") from error
         if "locked" in text or "busy" in text:
             raise StoreUnavailable(

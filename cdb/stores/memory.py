@@ -147,10 +147,21 @@ class MemoryStore(Store):
     ) -> str:
         """See `Store.write`."""
         blob = Blob(new_id(), memoryview(data).nbytes, sha256, head, time.time())
+        self.put(database, blob, data, progress=progress)
+        return blob.id
+
+    def put(
+        self,
+        database: str,
+        blob: Blob,
+        data: bytes | memoryview,
+        *,
+        progress: Progress | None = None,
+    ) -> None:
+        """See `Store.put`."""
         self._blobs[database, blob.id] = blob, bytes(data)
         if progress:
             progress(blob.nbytes)
-        return blob.id
 
     def read(
         self,

@@ -302,17 +302,52 @@ class MongoStore(Store):
         }
         with self._translated(writes=True):
             self._collection(database, "fs.files").insert_one(record)
-            chunks = self._collection(database, "fs.chunks")
-            for start in range(0, view.nbytes, MESSAGE // CHUNK * CHUNK):
-                message = view[start : start + MESSAGE // CHUNK * CHUNK]
-                first = start // CHUNK
-                chunks.insert_many(
-                    {"files_id": blob_id, "n": first + n, "data": bytes(message[at : at + CHUNK])}
-                    for n, at in enumerate(range(0, message.nbytes, CHUNK))
-                )
-                if progress:
-                    progress(message.nbytes)
+            self._write_chunks(database, blob_id, view, progress)
         return str(blob_id)
+
+    def _write_chunks(
+        self, database: str, blob_id: Any, view: memoryview, progress: Progress | None
+    ) -> None:
+        chunks = self._collection(database, "fs.chunks")
+        for start in range(0, view.nbytes, MESSAGE // CHUNK * CHUNK):
+            message = view[start : start + MESSAGE // CHUNK * CHUNK]
+            first = start // CHUNK
+            chunks.insert_many(
+                {"files_id": blob_id, "n": first + n, "data": bytes(message[at : at + CHUNK])}
+                for n, at in enumerate(range(0, message.nbytes, CHUNK))
+            )
+            if progress:
+                progress(message.nbytes)
+
+    def put(
+        self,
+        database: str,
+        blob: Blob,
+        data: bytes | memoryview,
+        *,
+        progress: Progress | None = None,
+    ) -> None:
+        """See `Store.put`.
+
+        Until the chunks are all there the record says so (`partial`), and `blob` knows none: a
+        copy that was killed half-way is made again.
+        """
+        view = memoryview(data).cast("B") if memoryview(data).nbytes else memoryview(b"")
+        blob_id = _to_id(blob.id)
+        record = {
+            "length": Int64(view.nbytes),
+            "chunkSize": CHUNK,
+            "uploadDate": datetime.datetime.now(datetime.UTC),
+            "partial": True,
+        }
+        if blob.head is not None:
+            record |= {"sha256": blob.sha256, "head": blob.head}
+        with self._translated(writes=True):
+            files = self._collection(database, "fs.files")
+            files.update_one({"_id": blob_id}, {"$set": record}, upsert=True)
+            self._collection(database, "fs.chunks").delete_many({"files_id": blob_id})
+            self._write_chunks(database, blob_id, view, progress)
+            files.update_one({"_id": blob_id}, {"$unset": {"partial": ""}})
 
     def read(
         self,
@@ -353,7 +388,7 @@ class MongoStore(Store):
         """See `Store.blob`."""
         with self._translated():
             record = self._collection(database, "fs.files").find_one({"_id": _to_id(blob_id)})
-        return _blob(record) if record else None
+        return _blob(record) if record and not record.get("partial") else None
 
     def blobs(self, database: str) -> Iterator[Blob]:
         """See `Store.blobs`."""

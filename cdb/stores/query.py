@@ -201,7 +201,9 @@ def _holds(sign: str, wanted: Any, present: bool, values: list[Any]) -> bool:
     if sign == "$ne":
         return not _equals_any(values, wanted)
     if sign == "$in":
-        return any(_equals_any(values, member) for member in wanted)
+        # A list is searched quicker than it is walked; what equals may still differ in kind.
+        found = any(value in wanted for value in values)
+        return found and any(_equals_any(values, member) for member in wanted)
     compare = _ORDERINGS[sign]
     return any(kind(value) == kind(wanted) and compare(value, wanted) for value in values)
 

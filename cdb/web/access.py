@@ -11,9 +11,10 @@ the trusted user header         a front proxy that authenticated the user; the r
 =============================== ==================================================================
 
 A JSON web token says with its claim ``cdb: {read: [...], write: [...], admin: false}`` what its
-subject may do; to that comes what the configured table of rights says of the subject, and of
-``*``, who is everybody with a name. A token that is not valid makes nobody in particular of its
-bearer, who may still read what is open to all.
+subject may do. To that, and to the word of a proxy, comes what the configured table of rights
+says of the subject, and of ``*``, who is everybody so named; an opaque token may what was granted
+and no more. A token that is not valid makes nobody in particular of its bearer, who may still read
+what is open to all.
 """
 
 import hashlib
@@ -263,28 +264,33 @@ class AccessMiddleware:
             token = _bearer(scope)
             if token:
                 digest = hashlib.sha256(token.encode()).digest()
-                name, rights = await self._verified(scope, token, digest)
+                caller = await self._verified(scope, token, digest)
                 # Only what is valid counts by itself: else a new name a request evades the limit.
                 scope["credential"] = digest
-            else:
-                name, rights = self._proxied(scope, peer), Rights()
+                return caller
+            name = self._proxied(scope, peer)
         except NotAuthenticated as error:
             return Caller(read=self.anonymous.read, problem=str(error))
-        if not name:
-            return self.anonymous
+        return self._known(name, Rights()) if name else self.anonymous
+
+    def _known(self, name: str, rights: Rights) -> Caller:
+        """Return a caller with what the configured table adds to its rights."""
         table = self.settings.rights
         rights = rights | table.get(name, Rights()) | table.get("*", Rights())
         return Caller.of(name, rights | self.anonymous.rights)
 
-    async def _verified(self, scope: Scope, token: str, digest: bytes) -> tuple[str, Rights]:
+    async def _verified(self, scope: Scope, token: str, digest: bytes) -> Caller:
         if tokens.looks_like_one(token):
             service: Service = scope["app"].state.service
             if self._grants is None:
                 self._grants = Grants(service.db.journal)
-            grant = await service.read(self._grants.of, token)
+            # On another machine the head is asked for once, for all requests that wait for it.
+            moment = await service.moment()
+            grant = await service.read(self._grants.of, token, moment)
             if grant is None:
                 raise NotAuthenticated("the token is unknown here, expired or revoked; get another")
-            return grant.subject, grant.rights
+            # Not what the table says of its subject: a token may be made to do less than he may.
+            return Caller.of(grant.subject, grant.rights | self.anonymous.rights)
         claims = self._claims.get(digest)
         if claims is None or claims.until <= time.time():
             if self._keys is None:
@@ -294,7 +300,7 @@ class AccessMiddleware:
             claims = self._claims[digest] = self._keys.verify(token)
             if len(self._claims) > KEPT:
                 self._claims.popitem(last=False)
-        return claims.subject, claims.rights
+        return self._known(claims.subject, claims.rights)
 
     def _proxied(self, scope: Scope, peer: str) -> str:
         """Return the user whom a believed proxy names; empty if there is none."""
@@ -320,6 +326,7 @@ class WriteGate:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
         self.read_only = settings.read_only
+        self.origins = settings.cors_origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what reads, and what a caller with a name writes."""
@@ -330,10 +337,30 @@ class WriteGate:
                 refusal = NotAllowed("this service is for reading only; write through another")
             elif not caller.name:
                 refusal = caller.refusal("write", "here")
+            elif is_foreign_page(scope, self.origins):
+                refusal = NotAllowed(
+                    "a page of another site may not write here; the operator can name it in "
+                    "cors_origins"
+                )
             if refusal is not None:
                 await answers.failure(refusal)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
+
+
+def is_foreign_page(scope: Scope, allowed: Sequence[str]) -> bool:
+    """Return whether a browser sends a request for a page of another site.
+
+    Where a proxy authenticates, the browser does so unasked: any page could write in its reader's
+    name. Programs that are no browsers send neither header.
+    """
+    origins = [origin.decode("latin-1") for origin in _headers(scope, b"origin")]
+    if not origins:
+        return bool({*_headers(scope, b"sec-fetch-site")} & {b"cross-site", b"same-site"})
+    if all(origin in allowed for origin in origins):  # "*" lets all pages read, but not write
+        return False
+    own = [host.decode("latin-1") for host in _headers(scope, b"host")]
+    return [origin.partition("://")[2] for origin in origins] != own
 
 
 def _bearer(scope: Scope) -> str:

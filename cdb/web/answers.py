@@ -16,6 +16,8 @@ STATUS: tuple[tuple[type[CalibError], int], ...] = (
     (errors.NotAuthenticated, 401),
     (errors.NotAllowed, 403),
     (errors.NotFound, 404),
+    (errors.NotBundled, 404),
+    (errors.Purged, 410),
     (errors.WrongState, 409),
     (errors.Duplicate, 409),
     (errors.TooSlow, 408),

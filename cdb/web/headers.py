@@ -3,6 +3,7 @@
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cdb.stores.base import Store
 from cdb.web.settings import Settings
 
 # A page sets its own policy; anything else that a browser is made to show may load nothing.
@@ -41,6 +42,23 @@ class HeadersMiddleware:
             await send(message)
 
         await self.app(scope, receive, with_headers)
+
+
+def accelerated(settings: Settings, store: Store, sha256: str) -> dict[str, str]:
+    """Return the headers that let nginx send a payload's file; none where it cannot.
+
+    Parameters
+    ----------
+    settings : Settings
+        With `accel_redirect`, the internal location of the store's folder of payloads.
+    store : Store
+        Only one in a folder has files.
+    sha256 : str
+        Of a payload that the caller may read, hexadecimal.
+    """
+    if not settings.accel_redirect or not store.url.startswith("file:"):
+        return {}
+    return {"X-Accel-Redirect": f"{settings.accel_redirect}{sha256[:2]}/{sha256}"}
 
 
 def cross_origin(app: ASGIApp, settings: Settings) -> ASGIApp:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack
 from mmap import ACCESS_READ, mmap
 from tempfile import SpooledTemporaryFile
@@ -15,6 +15,7 @@ from cdb import names
 from cdb.errors import BadPayload, NotFound, TooLarge, shown
 from cdb.web import answers
 from cdb.web.access import Caller, caller_of
+from cdb.web.headers import accelerated
 from cdb.web.reading import Arguments
 from cdb.web.service import service_of
 
@@ -33,17 +34,25 @@ async def get(request: Request, _: Arguments) -> Response:
     database, name = request.path_params["database"], request.path_params["sha256"]
     names.check_database(database)
     caller.require_read(database)
+    elsewhere: dict[str, str] = {}
     if _DIGEST.fullmatch(name):
         data = await service.work(service.db.payload, database, name)
+        elsewhere = accelerated(service.settings, service.db.store, name)
     elif _ID.fullmatch(name):
         data = await service.work(service.db.foreign_payload, database, name)
     else:
         raise NotFound(f"{shown(name)} names no payload; give its sha256, 64 hexadecimal digits")
-    return answer(request, caller, memoryview(data), name)
+    return answer(request, caller, memoryview(data), name, elsewhere)
 
 
-def answer(request: Request, caller: Caller, data: memoryview, name: str) -> Response:
-    """Return bytes, a range of them, or that they are known already."""
+def answer(
+    request: Request,
+    caller: Caller,
+    data: memoryview,
+    name: str,
+    elsewhere: Mapping[str, str] | None = None,
+) -> Response:
+    """Return bytes, a range of them, that they are known already, or where a proxy finds them."""
     etag = f'"{name}"'
     headers = {
         "ETag": etag,
@@ -54,6 +63,10 @@ def answer(request: Request, caller: Caller, data: memoryview, name: str) -> Res
     known = request.headers.get("if-none-match", "")
     if known == "*" or etag in [tag.strip().removeprefix("W/") for tag in known.split(",")]:
         return Response(status_code=304, headers=headers)
+    if elsewhere:
+        # The proxy cuts out the range that was asked for, and says how long it is.
+        headers["Content-Type"] = "application/octet-stream"
+        return Response(headers=headers | {**elsewhere})
     status, start, stop = 200, 0, data.nbytes
     if request.method == "GET" and request.headers.get("if-range", etag) == etag:
         asked = range_of(request.headers.get("range", ""), data.nbytes)

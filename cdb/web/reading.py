@@ -217,27 +217,22 @@ def _resolved(
         names.check_ctype(ctype)
     searched = _searched(service, given, moment)
     caller.require_read(*searched)
-    when = {name: value for name, value in given.items() if name != "detector"}
-    holding = service.db.holding(given["detector"], **when, as_of=moment)
+    name = given.pop("detector")
+    holding = service.db.holding(name, **given, as_of=moment)
     winners = {c: w for c, w in holding.winners.items() if not wanted or c in wanted}
-    missing = {c: _why_missing(service, c, given, moment) for c in wanted if c not in winners}
+    missing = {
+        ctype: _why_missing(service, name, ctype, given, moment)
+        for ctype in wanted
+        if ctype not in winners
+    }
     asked = (moment.seq, moment.asked, moment.provisional, *searched, *winners.values(), "fields",
-             *(fields or ()), "missing", *missing.items())  # fmt: skip
+             *(fields or ()), "missing", *missing.values())  # fmt: skip
     stamp = service.holding.stamp()
     body = service.holding.get(asked)
     if body is None:
         body = _described(service, replace(holding, winners=winners), searched, fields, missing)
         service.holding.put(asked, body, stamp)
     return searched, body
-
-
-def _why_missing(service: Service, ctype: str, given: Arguments, moment: Moment) -> str:
-    """Return the sentence with which `Database.get` says that there is no such constant."""
-    try:
-        service.db.version(ctype=ctype, **given, as_of=moment)
-    except NotFound as error:
-        return str(error)
-    return f"no {ctype} of {given['detector']}"
 
 
 def _described(
@@ -272,6 +267,17 @@ def _described(
             "warnings": warnings,
         }
     )
+
+
+def _why_missing(
+    service: Service, detector: str, ctype: str, given: Arguments, moment: Moment
+) -> str:
+    """Return the sentence with which `Database.get` says that there is no such constant."""
+    try:
+        service.db.version(detector, ctype, **given, as_of=moment)
+    except NotFound as error:
+        return str(error)
+    return f"no {ctype} of {detector}"
 
 
 def _searched(service: Service, given: Arguments, moment: Moment) -> list[str]:

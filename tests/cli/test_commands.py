@@ -12,7 +12,8 @@ from cdb.cli.command import Command, Group
 from cdb.cli.main import COMMANDS, cli
 
 CONTEXT = click.Context(cli, info_name="cdb", **cli.context_settings)
-GROUPS = {"cache", "token"}
+TOP = cli.list_commands(CONTEXT)
+GROUPS = {name for name in TOP if isinstance(cli.get_command(CONTEXT, name), click.Group)}
 
 
 def names() -> list[str]:
@@ -30,17 +31,17 @@ PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 
 WRITES = {
     "add", "retire", "restore", "amend", "fsck", "adopt", "deldoc", "delcol", "deldb",
-    "token create", "token revoke",
+    "token create", "token revoke", "export", "import", "bundle make", "purge",
 }  # fmt: skip
-# What is about a folder of this machine, and asks no store.
-HERE = {"cache info", "cache verify", "cache clear"}
+# What is about a folder or a file of this machine, and asks no store.
+HERE = {"cache info", "cache verify", "cache clear", "bundle verify"}
 READS = {*NAMES} - WRITES - HERE - {"completion", "serve"}
-AS_OF = READS - {"info", "token list"}
-HIDES = {"retire", "amend", "fsck", "deldoc", "delcol", "deldb"}
+AS_OF = READS - {"token list"}
+HIDES = {"purge", "retire", "amend", "fsck", "deldoc", "delcol", "deldb"}
 # psana 4.3.4, `cdb --help`.
 LETTERS = {
     "add": "-d -e -c -i -r -R -t -s -v -f -m -S",
-    "get": "-d -e -c -r -t -s -f -S",
+    "get": "-d -e -c -r -t -s -v -f -S",
     "ls": "-d -e -c -r -t -s -v -S",
     "print": "-d -e -S",
     "delcol": "-d -e -S -C",
@@ -146,3 +147,10 @@ def test_psanas_underscores_may_be_typed_as_dashes():
             "add", ["-d", "x", "-c", "y", "-f", "z", spelling, "7"], parent=CONTEXT
         )
         assert context.params["run_end"] == "7"
+
+
+def test_the_help_names_every_rule():
+    from cdb.lookup import RULES
+
+    shown = " ".join(CliRunner().invoke(cli, ["get", "--help"], prog_name="cdb").stdout.split())
+    assert [rule for rule in RULES if f" {rule} " not in shown.replace("(", " ")] == []

@@ -165,10 +165,54 @@ def test_a_time_without_events_is_the_empty_state(cdb, peds):
     assert cdb("show", *PEDS, "--as-of", "now").exit_code == 0
 
 
-@pytest.mark.parametrize("as_of", ["7", "yesterday", "2021-10-01T00:00:00", "9" * 5000])
-def test_a_state_that_is_none_is_an_error(cdb, peds, as_of):
-    result = cdb("show", *PEDS, "--as-of", as_of)
+def test_a_state_that_has_not_come_is_an_error(cdb, peds):
+    result = cdb("show", *PEDS, "--as-of", "7")
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+
+
+@pytest.mark.parametrize("as_of", ["yesterday", "2021-10-01T00:00:00", "9" * 5000])
+def test_a_state_that_is_none_is_mistyped(cdb, peds, as_of):
+    result = cdb("show", *PEDS, "--as-of", as_of)
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("command", [["ls"], ["ls", *WHICH], ["show", *PEDS], ["journal"],
+                                     ["history", *PEDS], ["explain", *PEDS]])  # fmt: skip
+def test_a_state_that_may_still_change_is_said_to_be_provisional(cdb, peds, command):
+    provisional = cdb(*command, "--as-of", "now")
+    assert provisional.stderr.count("is provisional") == 1
+    assert "as of event 1 it stays" in provisional.stderr
+    for settled in ("1", "2021-10-01T00:00:00Z"):
+        assert "provisional" not in cdb(*command, "--as-of", settled).stderr
+
+
+@pytest.mark.parametrize("command", ["get", "show", "explain"])
+def test_a_label_chooses(cdb, ask, peds, command):
+    cdb(*DEPLOY, "-c", "pedestals", "-f", "mypeds", "-v", "newer")
+    chosen = ask(command, *PEDS, "-v", "V2021-10-08")
+    assert (chosen.get("winner") or chosen)["id"] == peds
+    assert ask("show", *PEDS)["version"] == "newer"
+    assert "with the label 'none'" in cdb("show", *PEDS, "-v", "none").stderr
+
+
+def test_explain_says_which_label_others_have(cdb, ask, peds):
+    cdb(*DEPLOY, "-c", "pedestals", "-f", "mypeds", "-v", "newer")
+    told = ask("explain", *PEDS, "-v", "V2021-10-08")["candidates"]
+    assert [c["reason"] for c in told if c["version"] == "newer"] == ["has the label 'newer'"] * 2
+
+
+def test_explain_lists_a_candidate_once_where_psana_asks_a_place_twice(ask, peds):
+    alone = ("-d", "epixhr2x2_000001", "-c", "pedestals", "--rule", "psana", "-r", "5")
+    (told,) = ask("explain", *alone)["candidates"]
+    assert told["reason"].startswith("wins: psana's range rule")
+
+
+def test_explain_gives_the_last_word_to_the_rule_that_finds_something(cdb, ask, folder):
+    cdb("add", "-d", "epix_000001", "-c", "pedestals", "-f", "mypeds", "-r", "7")
+    alone = ("-d", "epix_000001", "-c", "pedestals", "--rule", "psana", "-r", "5")
+    told = ask("explain", *alone)
+    assert [c["reason"][:22] for c in told["candidates"]] == ["wins: psana's fallback"]
+    assert told["winner"]["id"] == ask("show", *alone)["id"]
 
 
 def test_urls_win_over_the_environment(cdb, folder, peds):

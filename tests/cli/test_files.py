@@ -1,6 +1,7 @@
 """Constants come from files and go to files, and nothing is lost on the way."""
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -75,6 +76,22 @@ def test_the_same_again_is_there_already(cdb, peds, db):
     assert db.head == 1
 
 
+@pytest.mark.parametrize(
+    ("fields", "stays"),
+    [
+        (["-m", "better said"], "note: its comment stayed as before; `cdb amend {} ` changes it"),
+        (["-m", "x", "--unit", "ADU"], "note: its comment and unit stayed as before"),
+        (["-m", "no comment"], ""),
+    ],
+)
+def test_what_is_there_already_keeps_its_remarks_and_says_so(cdb, peds, fields, stays):
+    for mode in ([], ["--dry-run"]):
+        again = cdb(*DEPLOY, "-c", "pedestals", "-f", "mypeds", *fields, *mode)
+        assert "is there already" in again.stdout
+        assert stays.replace("{} ", peds) in again.stderr
+        assert bool(stays) == bool(again.stderr)
+
+
 def test_again_makes_a_new_version(cdb, peds, db):
     again = cdb(*DEPLOY, "-c", "pedestals", "-f", "mypeds", "--again")
     assert "pedestals of epixhr2x2_000001 added" in again.stdout
@@ -130,6 +147,14 @@ def test_what_is_unusual_is_noted_and_stored(cdb):
     result = cdb("add", *EPIX, "-c", "pedestals", "-f", "a.npy")
     assert result.exit_code == 0
     assert result.stderr.startswith("cdb: note: values of pedestals are usually float32")
+
+
+def test_what_is_added_to_memory_is_warned_of(cdb, monkeypatch):
+    monkeypatch.setenv("CDB_URL", "memory://")
+    warned = cdb(*DEPLOY, "-c", "pedestals", "-f", "mypeds")
+    assert (warned.exit_code, warned.stderr.count("\n")) == (0, 1)
+    assert "memory:// ends with this command" in warned.stderr
+    assert cdb(*DEPLOY, "-c", "pedestals", "-f", "mypeds", "--dry-run").stderr == ""
 
 
 # there and back --------------------------------------------------------------------------------
@@ -196,6 +221,27 @@ def test_get_without_a_prefix_takes_psanas(cdb, peds):
     cdb("get", "-d", "epixhr2x2_000001", "-c", "pedestals")
     assert Path("clb-rixx45619-epixhr2x2_000001-r0005-pedestals.npy").exists()
     assert Path("clb-undefined-epixhr2x2_000001-rend-pedestals.meta.json").exists()
+
+
+def test_a_name_that_is_no_text_is_shown_by_its_bytes(cdb, folder, peds):
+    name = os.fsdecode(b"i\xff")
+    command = [CDB, "get", *WHICH, "-c", "pedestals", "-f", name]
+    told = subprocess.run(command, capture_output=True, text=True)
+    assert (told.returncode, told.stdout.splitlines()[1]) == (0, r"  i\xff.npy")
+    files = subprocess.run([*command, "--json"], capture_output=True, text=True)
+    assert json.loads(files.stdout)["files"] == [f"{name}.npy", f"{name}.meta.json"]
+
+
+def test_get_to_a_stdout_that_is_closed_is_refused(cdb, folder, peds):
+    shell = f"{CDB} get {' '.join(WHICH)} -c pedestals -o - >&-"
+    told = subprocess.run(["sh", "-c", shell], capture_output=True, text=True)
+    assert (told.returncode, "stdout is closed" in told.stderr) == (2, True)
+
+
+def test_an_empty_prefix_is_refused(cdb, peds, folder):
+    result = cdb("get", *WHICH, "-c", "pedestals", "-f", "")
+    assert (result.exit_code, list(folder.glob("clb*"))) == (1, [])
+    assert "'' is no name of a file" in result.stderr
 
 
 def test_format_txt_has_all_digits(cdb):

@@ -1,5 +1,6 @@
 """What a new user gets wrong, and a machine: one sentence that helps, and nothing left behind."""
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -13,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import cdb as package
+from cdb.errors import StoreFull
 from tests.cli.conftest import DEPLOY, PEDS, WHICH
 
 CDB = str(Path(sys.executable).with_name("cdb"))
@@ -54,18 +57,31 @@ def untouched(folder: Path, db, peds) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["-f", "nofile"], "there is no file nofile"),
-        (["-f", "."], ". is a folder"),
-        (["-f", "mygeo"], "mygeo, line 2, column 1: 'IP' is not a number"),
-        (["-c", "geometry"], "mypeds, line 1: a row has 13 fields, this one 6"),
-        (["-i", "tiff"], "unknown file type 'tiff'"),
-        (["-r", "9", "-R", "5"], "ends before it begins"),
+        (["-r", "five"], "run 'five' is not an integer"),
         (["-R", "last"], "last run 'last' is neither"),
         (["-t", "yesterday"], "time 'yesterday' is not a date"),
         (["-t", "2021-10-01T00:00:00"], "has no zone"),
         (["-t", "2021-13-01T00:00:00Z"], "month must be in 1..12"),
         (["-t", "2021-10-01T00:00:00Z", "-s", "5"], "are different times"),
         (["-s", "0"], "time 0 is not"),
+    ],
+)
+def test_a_run_or_a_time_that_is_none_is_mistyped(cdb, arguments, sentence):
+    result = cdb(*ADD, *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert sentence in result.stderr
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["-f", "nofile"], "there is no file nofile"),
+        (["-f", "."], ". is a folder"),
+        (["-f", "mygeo"], "mygeo, line 2, column 1: 'IP' is not a number"),
+        (["-c", "geometry"], "mypeds, line 1: a row has 13 fields, this one 6"),
+        (["-i", "tiff"], "unknown file type 'tiff'"),
+        (["-r", "9", "-R", "5"], "ends before it begins"),
         (["-c", "ped/estals"], "constant type 'ped/estals' holds"),
         (["-c", ".."], "constant type '..' holds"),
         (["-c", "$gt"], "constant type '$gt' holds"),
@@ -320,3 +336,55 @@ def test_two_gibibytes_go_in_and_out_in_little_memory(folder):
     assert np.array_equal(np.load("got.npy", mmap_mode="r"), array)
     # Half of it is the file, mapped.
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 4 * 2**20  # kB
+
+
+@pytest.fixture
+def full_disk(cdb, small_disk) -> Iterator[str]:
+    """The address of a store with one constant, on a disk that is full since."""
+    url = (small_disk / "store").as_uri()
+    assert cdb(*ADD, "--url", url).exit_code == 0
+    fill(small_disk)
+    return url
+
+
+def fill(disk: Path) -> None:
+    with (disk / "fill").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+def test_a_full_disk_can_still_be_read(cdb, full_disk):
+    which = [*EPIX, "-c", "pedestals"]
+    for words in (["ls"], ["info"], ["ls", *EPIX], ["get", *which, "-f", "x"], ["explain", *which],
+                  ["journal"]):  # fmt: skip
+        result = cdb(*words, "--url", full_disk)
+        assert (result.exit_code, "error" in result.stderr) == (0, False)
+
+
+def test_what_finds_no_room_on_a_full_disk_says_so(cdb, full_disk):
+    result = cdb(*ADD, "-v", "other", "--url", full_disk)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("cdb: error: no space left in ")
+
+
+def test_who_read_on_a_full_disk_writes_as_soon_as_there_is_room(full_disk, small_disk):
+    with package.open(full_disk) as db:
+        assert db.head == 1
+        with pytest.raises(StoreFull):
+            db.add("x", detector="epix_000001", ctype="notes")
+        (small_disk / "fill").unlink()
+        db.add("x", detector="epix_000001", ctype="notes")
+        assert db.get("epix_000001", "notes")[0] == "x"
+
+
+@pytest.mark.parametrize("room", [0, 10, 40])
+def test_a_first_add_that_finds_no_room_leaves_nothing(cdb, small_disk, room):
+    fill(small_disk)
+    os.truncate(small_disk / "fill", 2 * 2**20 - room * 1024)
+    url = (small_disk / "deep" / "store").as_uri()
+    result = cdb(*ADD, "--url", url)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert result.stderr.startswith("cdb: error: no space left in ")
+    assert [path.name for path in small_disk.iterdir()] == ["fill"]
+    (small_disk / "fill").unlink()
+    assert cdb(*ADD, "--url", url).exit_code == 0

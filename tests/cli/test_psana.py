@@ -117,3 +117,27 @@ def test_deleting_nothing_is_nothing(cdb, db, two):
 def test_deleted_in_json(ask, two):
     told = ask("deldb", *EXPERIMENT, "-C")
     assert [version["state"] for version in told] == ["retired", "retired"]
+
+
+def write_as_psana(db, *ids):
+    """Write documents as an LCLS-II server does: no event names them."""
+    document = {"detector": "epixhr2x2_000001", "ctype": "pedestals", "run": 7, "run_end": "end",
+                "time_sec": 1, "data_type": "str", "id_data": "0" * 24}  # fmt: skip
+    made = [{"_id": id_, **document} for id_ in ids]
+    db.store.insert("cdb_rixx45619", "epixhr2x2_000001", made)
+
+
+@pytest.mark.parametrize("command", [["deldb"], ["delcol", "--colname", "epixhr2x2_000001"]])
+def test_documents_that_nobody_adopted_are_named_and_nothing_is_done(cdb, ask, db, two, command):
+    write_as_psana(db, *(f"61571780000007012345678{n}" for n in range(4)))
+    result = cdb(*command, *EXPERIMENT, "-C")
+    assert (result.exit_code, result.stdout, db.head) == (1, "", 2)
+    assert "nothing was done: 4 of 6 documents were written by another program" in result.stderr
+    assert "(615717800000070123456780, " in result.stderr
+    assert "`cdb adopt`" in result.stderr
+
+
+def test_all_leave_in_one_event(cdb, ask, db, two):
+    cdb("deldb", *DETECTOR, "-C")
+    assert db.head == 3
+    assert len(ask("journal", "-n", "1")[0]["versions"]) == 4

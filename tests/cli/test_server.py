@@ -1,5 +1,8 @@
 """The same commands on a server that speaks MongoDB's protocol."""
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -34,3 +37,18 @@ def test_info_and_lists_on_a_server(cdb, ask, server):
     assert ask("detectors")[0]["longname"] == "epix100a_0123-45"
     assert cdb("get", "-d", "epix100a_0123-45", "-c", "geometry", "-f", "geo").exit_code == 0
     assert Path("geo.txt").read_bytes() == Path("mygeo").read_bytes()
+
+
+@pytest.mark.mongo
+def test_a_command_does_not_outlive_its_answer(cdb, server):
+    """Threads of pymongo sleep half a second; nobody waits for them."""
+
+    def lasts_after_its_answer() -> float:
+        command = [str(Path(sys.executable).with_name("cdb")), "ls"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+            assert process.stderr.readline() == b"cdb: no experiments\n"
+            answered = time.monotonic()
+            process.wait()
+            return time.monotonic() - answered
+
+    assert min(lasts_after_its_answer() for _ in range(3)) < 0.3

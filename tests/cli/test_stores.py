@@ -65,3 +65,18 @@ def test_detectors_have_their_long_names(cdb, ask, folder):
 def test_an_empty_store_says_so_beside_the_result(cdb):
     assert (cdb("detectors").stdout, cdb("detectors").stderr) == ("", "cdb: no detectors\n")
     assert (cdb("experiments").stdout, cdb("journal").stderr) == ("", "cdb: no events\n")
+
+
+def test_info_as_of_an_earlier_state(ask, cdb, peds):
+    cdb("add", "-d", "epix_000001", "-c", "pedestals", "-f", "mypeds")
+    told = [ask("info", "--as-of", str(seq)) for seq in range(3)]
+    assert [(k["seq"], k["experiments"], k["detectors"]) for k in told] == [
+        (0, 0, 0), (1, 1, 1), (2, 1, 2),
+    ]  # fmt: skip
+    assert [k["provisional"] for k in (*told, ask("info"))] == [False] * 4
+    assert told[0]["last_event"] is None
+
+
+def test_info_says_what_is_provisional(ask, cdb, peds):
+    assert ask("info", "--as-of", "now")["provisional"] is True
+    assert cdb("info", "--as-of", "now").stderr.count("provisional") == 1

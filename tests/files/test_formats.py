@@ -130,6 +130,55 @@ def test_what_is_wrong_with_a_file_is_a_sentence(path, name, content, asked, sen
         formats.read(path(name, content), **asked)
 
 
+def npy(header: str) -> bytes:
+    """Return a .npy file of this header, with 16 bytes of data."""
+    return b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode() + bytes(16)
+
+
+@pytest.mark.parametrize(
+    "header", ["(((", "'a", "{" * 300, "-" * 9000 + "1", "\0", "[]", "{[]: 1}"]
+)
+def test_a_header_that_is_none_is_a_sentence(path, header):
+    with pytest.raises(BadFile, match="a.npy is no whole .npy file"):
+        formats.read(path("a.npy", npy(header)))
+
+
+@pytest.mark.parametrize(
+    "shape",
+    ["(5,)", "(1" + "0" * 12 + ",)", "(1" + "0" * 29 + ",)", "(0, 1" + "0" * 29 + ")",
+     "(10000000000, 10000000000)", "(True,)", "(-1,)", "(2.0,)"],
+)  # fmt: skip
+def test_a_shape_that_cannot_be_is_a_sentence(path, shape):
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}"
+    with pytest.raises(BadFile, match="a.npy is no whole .npy file"):
+        formats.read(path("a.npy", npy(header)))
+
+
+def test_a_header_that_promises_too_much_is_told_with_its_numbers(path):
+    header = "{'descr': '<f4', 'fortran_order': False, 'shape': (10, 10)}"
+    with pytest.raises(BadFile, match="promises 400 bytes of data, it holds 16"):
+        formats.read(path("a.npy", npy(header)))
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.json", "a.pkl", "a"])
+def test_a_folder_is_told_as_one(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(BadFile, match=f"{name} is a folder; give a file"):
+        formats.read(tmp_path / name, allow_pickle=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.json", "{"), ("a.json", b"\xff"), ("a.pkl", "x"), ("a.pkl", b"cos\nsystem\n(S'x'\ntR.")],
+)
+def test_what_is_wrong_is_said_of_the_file_not_of_stored_bytes(path, name, content):
+    with pytest.raises((BadFile, UnsafePayload)) as refused:
+        formats.read(path(name, content), allow_pickle=True)
+    assert str(refused.value).endswith("; mend the file, or write it anew")
+    assert f"{name}: " in str(refused.value)
+    assert "stored" not in str(refused.value)
+
+
 def test_a_cut_npy_is_refused(path, tmp_path):
     np.save(tmp_path / "a.npy", np.arange(100))
     cut = path("cut.npy", (tmp_path / "a.npy").read_bytes()[:-1])
@@ -241,7 +290,12 @@ def test_data_that_do_not_go_into_a_format_leave_no_file(tmp_path, data, format_
 
 @pytest.mark.parametrize(
     ("prefix", "sentence"),
-    [("none/x", "there is no folder"), ("x/", "is no name"), ("a" * 300, "cannot write")],
+    [
+        ("none/x", "there is no folder"),
+        ("x/", "is no name"),
+        (".txt/", "is no name"),
+        ("a" * 300, "cannot write"),
+    ],
 )
 def test_a_prefix_that_cannot_be_written_is_a_sentence(tmp_path, prefix, sentence):
     with pytest.raises(BadFile, match=sentence):

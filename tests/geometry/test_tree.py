@@ -97,6 +97,8 @@ def test_real_geometries_are_read(path, parts, top):
         (row("IP 0", "A 1.0"), "line 1: '1.0' is no index"),
         (row("IP 0", "A " + "9" * 5000), r"'9+\.\.\.9+' is no index"),
         (row("IP 0", "A 0", "0 x 0  0 0 0  0 0 0"), "line 1: 'x' is no finite number"),
+        (row("IP 0", "A 0", "0 1_000 0  0 0 0  0 0 0"), "line 1: '1_000' is no finite number"),
+        (row("IP 0", "A 0", "0 \u0661 0  0 0 0  0 0 0"), "line 1: '\u0661' is no finite number"),
         (row("IP 0", "A 0", "0 0 nan  0 0 0  0 0 0"), "line 1: 'nan' is no finite number"),
         (row("IP 0", "A 0", "0 0 0  0 0 0  0 0 1e999"), "line 1: '1e999' is no finite number"),
         (row("IP 0", "A 0") * 2, "line 2: A 0 stands in line 1 too"),

@@ -336,6 +336,13 @@ def test_an_opaque_token_says_who_and_what(serve, served_db):
     assert (found["name"], found["write"]) == ("mona", ["cdb_rixx*"])
 
 
+def test_an_opaque_token_may_no_more_than_was_granted(serve, served_db):
+    token, _ = tokens.create(served_db.journal, "mona", Rights(read=("cdb_rixx*",)))
+    rights = {"mona": Rights(admin=True), "*": Rights(write=("*",))}
+    found = serve(routes=WHOAMI, rights=rights).get("/whoami", headers=bearer(token)).json()
+    assert (found["read"], found["write"], found["admin"]) == (["cdb_rixx*"], [], False)
+
+
 def test_a_revoked_token_is_refused_at_the_next_request(serve, served_db):
     token, grant = tokens.create(served_db.journal, "mona", Rights(admin=True))
     service = serve(routes=WHOAMI)
@@ -403,6 +410,24 @@ def test_the_address_is_the_one_that_the_proxy_saw(whoami):
     assert whoami(headers=headers, client=STRANGER)["address"] == "134.79.1.2"
 
 
+@pytest.mark.parametrize(
+    ("headers", "admitted"),
+    [
+        ({}, True),
+        ({"Origin": "http://testserver", "Sec-Fetch-Site": "same-origin"}, True),
+        ({"Origin": "https://elog.example.org"}, True),
+        ({"Origin": "https://evil.example.org"}, False),
+        ({"Origin": "null"}, False),
+        ({"Sec-Fetch-Site": "cross-site"}, False),
+    ],
+)
+def test_no_page_of_another_site_writes_in_its_readers_name(serve, headers, admitted):
+    origins = ("https://elog.example.org",)
+    service = serve(client=PROXY, routes=WHOAMI, **PROXIED, cors_origins=origins)
+    answer = service.post("/whoami", headers={"Remote-User": "mona"} | headers)
+    assert (answer.status_code == 200) is admitted
+
+
 # Nobody in particular -----------------------------------------------------------------------------
 
 
@@ -445,3 +470,12 @@ def test_a_store_that_does_not_answer_is_no_reason_to_believe_a_token(serve, ser
 
     served_db.journal.head = gone
     assert service.post("/whoami", headers=bearer(token)).status_code == 502
+
+
+def test_the_journal_names_the_machine_behind_the_proxy(serve, served_db):
+    service = serve(client=PROXY, **PROXIED, rights={"mona": Rights(write=("cdb_rixx*",))})
+    headers = {"Remote-User": "mona@SLAC", "X-Forwarded-For": "134.79.1.2"}
+    url = "/ws-kerb/calib_ws/cdb_rixx45619/notes/"
+    assert service.post(url, json={"any": "document"}, headers=headers).status_code == 200
+    (event,) = served_db.journal.events()
+    assert (event["actor"], event["host"]) == ("mona", "134.79.1.2")

@@ -1,0 +1,176 @@
+"""Who may do what: a table of roles and endpoints, which every route of the service is in."""
+
+import base64
+from typing import Any, NamedTuple
+
+import pytest
+from starlette.routing import Match, Route
+
+from cdb import payload, tokens
+from cdb.rights import Rights
+from cdb.web import psana, v1
+from cdb.web.app import make_app
+from cdb.web.settings import Settings
+
+EXPERIMENT, DETECTOR = "cdb_rixx45619", "cdb_epix_000001"
+
+# What each role may, beyond what is open to all; None comes without a token.
+ROLES = {
+    "nobody": None,
+    "anonymous reader": None,
+    "reader": Rights(read=("cdb_rixx*", DETECTOR)),
+    "stranger": Rights(read=("cdb_xpp*",), write=("cdb_xpp*",)),
+    "writer": Rights(read=(DETECTOR,), write=("cdb_rixx*",)),
+    "detector's writer": Rights(read=(EXPERIMENT,), write=(DETECTOR,)),
+    "admin": Rights(admin=True),
+}
+# Who is admitted to what an endpoint asks for. What is filtered depends on who asks: each sees what
+# he may read. Data of a detector come before the document by which their sender is judged.
+ADMITTED = {
+    "open": {*ROLES},
+    "filtered": {*ROLES},
+    "filtered, of a reader": {*ROLES} - {"nobody"},
+    "read": {*ROLES} - {"nobody", "stranger"},
+    "write": {"writer", "admin"},
+    "deploy": {"writer", "admin"},
+    "detector": {"detector's writer", "admin"},
+    "data of a detector": {"writer", "stranger", "detector's writer", "admin"},
+    "register": {"writer", "stranger", "detector's writer", "admin"},
+    "admin": {"admin"},
+    "no such method": {*ROLES} - {"nobody", "anonymous reader"},
+}
+
+
+class Endpoint(NamedTuple):
+    """A request, and what it asks for."""
+
+    method: str
+    path: str
+    asks: str
+    body: Any = None
+
+
+def deployment(**names: str) -> dict[str, Any]:
+    """Return what is posted to deploy a text."""
+    encoded = payload.encode("a text")
+    text = base64.b64encode(bytes(encoded.data)).decode()
+    sent = {"fields": encoded.fields, "sha256": payload.digest(encoded.data),
+            "nbytes": len(encoded.data), "base64": text}  # fmt: skip
+    return {"detector": "epix_000001", "ctype": "notes", "run": 1, "payload": sent} | names
+
+
+WHICH = "detector=epix_000001&experiment=rixx45619"
+REASON = {"reason": "a table"}
+OURS = [
+    Endpoint("GET", "/v1/info", "open"),
+    Endpoint("GET", "/v1/health", "open"),
+    Endpoint("GET", "/v1/ready", "open"),
+    Endpoint("GET", "/openapi.json", "open"),
+    Endpoint("GET", "/metrics", "open"),
+    Endpoint("GET", "/v1/databases", "filtered, of a reader"),
+    Endpoint("GET", "/v1/detectors", "filtered, of a reader"),
+    Endpoint("GET", "/v1/experiments", "filtered, of a reader"),
+    Endpoint("GET", "/v1/events?after=0&limit=1", "filtered, of a reader"),
+    Endpoint("GET", f"/v1/constants?{WHICH}", "read"),
+    Endpoint("GET", "/v1/constants/{id}", "read"),
+    Endpoint("GET", f"/v1/history?{WHICH}&ctype=pedestals", "read"),
+    Endpoint("GET", f"/v1/explain?{WHICH}&ctype=pedestals&run=5", "read"),
+    Endpoint("GET", f"/v1/resolve?{WHICH}&run=5", "read"),
+    Endpoint("GET", f"/v1/databases/{EXPERIMENT}/payloads/{{sha256}}", "read"),
+    Endpoint("PUT", f"/v1/databases/{EXPERIMENT}/payloads/{{sha256}}", "write"),
+    Endpoint("POST", "/v1/constants", "deploy", deployment(experiment="rixx45619")),
+    Endpoint("POST", "/v1/constants", "detector", deployment()),
+    Endpoint("POST", "/v1/constants", "admin", deployment(dbsuffix="mine")),
+    Endpoint("POST", "/v1/constants/{id}/retire", "deploy", REASON),
+    Endpoint("POST", "/v1/constants/{id}/amend", "deploy", REASON | {"comment": "x"}),
+    Endpoint("POST", "/v1/constants/{retired}/restore", "deploy", REASON),
+    Endpoint("POST", "/v1/constants/{alone}/retire", "detector", REASON),
+    Endpoint("POST", "/v1/constants/{alone}/amend", "detector", REASON | {"comment": "x"}),
+]
+DOCUMENT = {"ctype": "notes", "detector": "epix_000001", "run": 1, "run_end": "end"}
+PSANAS = [
+    endpoint
+    for prefix in ("/calib_ws", "/ws/calib_ws", "/ws-kerb/calib_ws", "/ws-jwt/calib_ws")
+    for endpoint in (
+        Endpoint("GET", prefix, "filtered"),
+        Endpoint("GET", f"{prefix}/{EXPERIMENT}", "read"),
+        Endpoint("GET", f"{prefix}/{EXPERIMENT}/epix_000001", "read"),
+        Endpoint("GET", f"{prefix}/{EXPERIMENT}/epix_000001/{{id}}", "read"),
+        Endpoint("GET", f"{prefix}/{EXPERIMENT}/gridfs/{{data}}", "read"),
+        Endpoint("GET", f"{prefix}/{EXPERIMENT}/test_post_privilege", "write"),
+        Endpoint("POST", f"{prefix}/{EXPERIMENT}/gridfs/", "write"),
+        Endpoint("POST", f"{prefix}/{EXPERIMENT}/notes/", "write", {"any": "document"}),
+        Endpoint("POST", f"{prefix}/{DETECTOR}/gridfs/", "data of a detector"),
+        Endpoint("POST", f"{prefix}/{DETECTOR}/epix_000001/", "detector", DOCUMENT),
+        Endpoint("POST", f"{prefix}/cdb_detnames/epix/", "register",
+                 {"long": "epix_a-1", "short": "epix_000009", "seqnumber": 9}),
+        Endpoint("PUT", f"{prefix}/{EXPERIMENT}/epix_000001/{{id}}", "write", DOCUMENT),
+        Endpoint("DELETE", f"{prefix}/{EXPERIMENT}/epix_000001/{{id}}", "write"),
+        Endpoint("DELETE", f"{prefix}/{EXPERIMENT}/gridfs/{{data}}", "write"),
+        Endpoint("DELETE", f"{prefix}/{EXPERIMENT}/epix_000001", "admin"),
+        Endpoint("DELETE", f"{prefix}/{EXPERIMENT}", "admin"),
+        Endpoint("DELETE", f"{prefix}/{EXPERIMENT}/", "no such method"),
+    )
+]  # fmt: skip
+TABLE = [*OURS, *PSANAS]
+ROUTES = [route for route in make_app(Settings()).routes if isinstance(route, Route)]
+
+
+def matching(method: str, path: str) -> list[Route]:
+    """Return the routes that answer a request."""
+    scope = {"type": "http", "method": method, "path": path.partition("?")[0], "root_path": ""}
+    return [route for route in ROUTES if route.matches(scope)[0] is Match.FULL]
+
+
+SERVED = [endpoint for endpoint in TABLE if matching(endpoint.method, endpoint.path)]
+
+
+def test_every_route_is_in_the_table():
+    named = {(e.method, route.path) for e in TABLE for route in matching(e.method, e.path)}
+    there = {(method, route.path) for route in ROUTES for method in route.methods - {"HEAD"}}
+    assert there - named == set()
+
+
+@pytest.mark.parametrize(
+    ("rows", "dialect"), [(OURS, v1.routes()), (PSANAS, psana.routes())], ids=["ours", "psana's"]
+)
+def test_every_row_has_a_route(rows, dialect):
+    if not dialect:
+        pytest.skip("this dialect has no routes yet")
+    assert [row for row in rows if not matching(row.method, row.path)] == []
+
+
+def test_every_kind_of_route_is_one_that_the_table_can_name():
+    assert {type(route) for route in make_app(Settings()).routes} <= {Route}
+
+
+@pytest.fixture
+def names(served_db):
+    """What stands in braces in the table."""
+    deployed = served_db.add("a", detector="epix_000001", ctype="pedestals", experiment="rixx45619")
+    alone = served_db.add("b", detector="epix_000001", ctype="pixel_rms")
+    retired = served_db.add("c", detector="epix_000001", ctype="notes", experiment="rixx45619")
+    served_db.retire(retired.id, reason="a table")
+    return {
+        "id": deployed.id, "sha256": deployed.meta["sha256"], "data": deployed.meta["id_data"],
+        "alone": alone.id, "retired": retired.id,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("endpoint", SERVED, ids=lambda e: f"{e.method} {e.path} {e.asks}")
+def test_who_is_admitted(serve, served_db, names, endpoint, role):
+    rights = ROLES[role]
+    token = tokens.create(served_db.journal, "somebody", rights)[0] if rights else ""
+    service = serve(anonymous_read=role == "anonymous reader")
+    answer = service.request(
+        endpoint.method,
+        endpoint.path.format(**names),
+        json=endpoint.body,
+        headers={"Authorization": f"Bearer {token}"} if token else {},
+    )
+    if role in ADMITTED[endpoint.asks]:
+        assert answer.status_code not in (401, 403), answer.text
+        assert answer.status_code < 500
+    else:
+        assert answer.status_code == (403 if token else 401), answer.text
