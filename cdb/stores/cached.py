@@ -164,6 +164,17 @@ class CachedStore(Store):
         """See `Store.write`; what is written here is cached when it is read."""
         return self.store.write(database, data, sha256=sha256, head=head, progress=progress)
 
+    def put(
+        self,
+        database: str,
+        blob: Blob,
+        data: bytes | memoryview,
+        *,
+        progress: Progress | None = None,
+    ) -> None:
+        """See `Store.put`."""
+        self.store.put(database, blob, data, progress=progress)
+
     def blob(self, database: str, blob_id: str) -> Blob | None:
         """See `Store.blob`."""
         return self.store.blob(database, blob_id)
@@ -175,17 +186,6 @@ class CachedStore(Store):
     def uploads(self, database: str, sha256: str) -> list[Blob]:
         """See `Store.uploads`."""
         return self.store.uploads(database, sha256)
-
-    def put(
-        self,
-        database: str,
-        blob: Blob,
-        data: bytes | memoryview,
-        *,
-        progress: Progress | None = None,
-    ) -> None:
-        """See `Store.put`."""
-        self.store.put(database, blob, data, progress=progress)
 
     def remove(self, database: str, blob_ids: Sequence[str]) -> None:
         """See `Store.remove`."""
