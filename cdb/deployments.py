@@ -23,7 +23,9 @@ from cdb.constant import (
 )
 from cdb.errors import BadQuestion, NotFound, WrongState
 from cdb.journal import PURGE, SWEEP, Commit, Journal, Moment, Proposal, entry
+from cdb.names import PREFIX, REGISTER
 from cdb.stores.base import Progress, new_id
+from cdb.stores.layout import FILE_INDEXES
 
 Document = dict[str, Any]
 
@@ -282,7 +284,7 @@ def fates_of(journal: Journal, version_ids: Sequence[str]) -> dict[str, Fate]:
     entries: dict[str, list[tuple[Document, Document]]] = {id_: [] for id_ in version_ids}
     for event in journal.events_naming(*entries):
         for made in event["versions"]:
-            if made["id"] in entries:
+            if made["id"] in entries and _is_constants(made):
                 entries[made["id"]].append((event, made))
     unknown = [id_ for id_, told in entries.items() if not any("document" in e for _, e in told)]
     if unknown:
@@ -291,6 +293,14 @@ def fates_of(journal: Journal, version_ids: Sequence[str]) -> dict[str, Fate]:
             "`cdb adopt` takes in documents of other programs"
         )
     return {id_: _fate(id_, told) for id_, told in entries.items()}
+
+
+def _is_constants(made: Mapping[str, Any]) -> bool:
+    """Return whether an entry is about a constant: not the register, tokens or bytes."""
+    database, collection = made["database"], made["collection"]
+    return (
+        str(database).startswith(PREFIX) and database != REGISTER and collection not in FILE_INDEXES
+    )
 
 
 def _some(ids: Sequence[str]) -> str:

@@ -70,6 +70,9 @@ PATIENCE_SECONDS = 10
 MAX_EVENT_BYTES = 12 * 10**6
 # What removes bytes, after the event: of nobody, and of versions that have left.
 SWEEP, PURGE = "sweep", "purge"
+REMOVING = (SWEEP, PURGE, "hide")
+# As many events that may be incomplete a writer follows before it asks which of them still are.
+MANY_PENDING = 50
 
 T = TypeVar("T")
 Place = tuple[str, str]
@@ -541,7 +544,7 @@ class Journal:
                 self._saw(event["_id"])
                 self._last = self._after(event, done=self._finish(event))
                 return event
-            moment = _followed(moment, later)
+            moment = self._settled(_followed(moment, later))
             self._saw(moment.seq)
             if any(proposal.is_stale_after(event) for event in later):
                 proposal = propose(moment)
@@ -549,6 +552,16 @@ class Journal:
             losses += 1
             time.sleep(random.random() * min(losses, 4) * (time.monotonic() - began))
         return None
+
+    def _settled(self, moment: Moment) -> Moment:
+        """Return a moment without the events that have been completed, if it has many."""
+        if len(moment.pending) < MANY_PENDING:
+            return moment
+        query = {"_id": {"$gte": moment.pending[0]["_id"], "$lte": moment.seq}, "pending": True}
+        rows = self.store.rows(JOURNAL_DATABASE, JOURNAL, ("_id",), query)
+        still = {seq for (seq,) in rows}
+        kept = [e for e in moment.pending if e["_id"] in still or e["action"] in REMOVING]
+        return _with_pending(moment, kept)
 
     def _same(self, event: Document, later: Sequence[Document]) -> Document | None:
         """Return an event that another writer committed under this event's nonce."""
@@ -899,11 +912,17 @@ def _with_pending(moment: Moment, pending: Iterable[Document]) -> Moment:
 
 
 def _followed(moment: Moment, later: Sequence[Document]) -> Moment:
-    """Return the moment after some more events, complete or not: all are taken from themselves."""
+    """Return the moment after some more events.
+
+    What they say is taken from themselves if they may be incomplete; the others are in their
+    collections, and keeping them would make each attempt of a writer that loses often slower than
+    the one before, until it never wins. Of bytes that are removed it is told for good.
+    """
     last = later[-1]
     head = Head(last["_id"], last["at"], last["digest"], last["open"], bool(last.get("pending")))
     followed = Moment(head.seq, head.at, False, False, head)
-    return _with_pending(followed, (*moment.pending, *later))
+    kept = [e for e in later if e.get("pending") or e["action"] in REMOVING]
+    return _with_pending(followed, (*moment.pending, *kept))
 
 
 def _visible(query: Mapping[str, Any], moment: Moment, *, again: bool) -> Document:

@@ -383,3 +383,13 @@ def test_copies_that_left_one_by_one_are_not_touched_again(db):
     assert [v.out for v in db.history(EPIX, "notes")] == [first]
     db.restore(version.id, reason="both")
     assert len(db.find(detector=EPIX)) == 1
+
+
+def test_what_is_no_constant_cannot_be_retired_or_amended(db):
+    db.add("x", detector="epix_a-1", ctype="notes")
+    (entry,) = db.store.find("cdb_detnames", "epix")
+    for change in (lambda: db.retire(entry["_id"], reason="x"),
+                   lambda: db.amend(entry["_id"], comment="x")):  # fmt: skip
+        with pytest.raises(NotFound):
+            change()
+    assert db.short_name("epix_a-1") == EPIX

@@ -172,6 +172,24 @@ def test_a_writer_that_lost_takes_the_next_number(quick_db):
     assert quick_db.journal.verify() == 2
 
 
+@pytest.mark.parametrize("transactional", [True, False])
+def test_a_writer_that_loses_often_does_not_follow_complete_events_for_ever(transactional):
+    store = MemoryStore(transactional=transactional)
+    other, followed = Database(store), []
+    busy = Database(store, step=lambda name: outrun(name))
+    losses = iter(range(2 * rules.MANY_PENDING))
+
+    def outrun(name: str) -> None:
+        if name == "before event" and (n := next(losses, None)) is not None:
+            add(other, f"{n}", run=n + 1)
+
+    settled = busy.journal._settled
+    busy.journal._settled = lambda moment: followed.append(m := settled(moment)) or m
+    assert add(busy, "slow").seq == 2 * rules.MANY_PENDING + 1
+    assert max(len(moment.pending) for moment in followed) <= rules.MANY_PENDING
+    assert busy.journal.verify() == 2 * rules.MANY_PENDING + 1
+
+
 def test_a_writer_that_lost_to_the_same_constant_adds_nothing(quick_db):
     slow = interrupted_at(quick_db.store, "before event", lambda: add(quick_db))
     version = add(slow)

@@ -97,6 +97,11 @@ class Caller:
             if not self.may_read(database):
                 raise self.refusal("read", database)
 
+    def require_reader(self) -> None:
+        """Refuse who may read nothing at all; see `require_read`."""
+        if not (self.admin or self.read or self.write):
+            raise self.refusal("read", "anything here")
+
     def require_write(self, *databases: str) -> None:
         """Refuse who may not write; see `require_read`."""
         for database in databases:

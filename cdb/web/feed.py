@@ -29,6 +29,7 @@ Event = dict[str, Any]
 async def events(request: Request, given: Arguments) -> Response:
     """Give the events after one, as far as the caller may read what they touch."""
     service, caller = service_of(request), caller_of(request)
+    caller.require_reader()
     if "text/event-stream" in request.headers.get("accept", ""):
         last = request.headers.get("last-event-id", "")
         if last and not (last.isascii() and last.isdecimal() and len(last) <= 15):

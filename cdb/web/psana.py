@@ -51,6 +51,9 @@ async def answer(request: Request) -> Response:
     named = parse_path(method, path)
     if named is None or (named and not named[0].startswith(names.PREFIX)):
         return _not_allowed(method, path)
+    if len(named) > 1 and named[1] in GRIDFS and (method == "DELETE" or len(named) > 2):
+        # Payloads have an address of their own; how a store keeps them is nobody's to change.
+        return _not_allowed(method, path)
     call = _Call(request)
     match (method, *named):
         case ("GET",):

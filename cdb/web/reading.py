@@ -62,6 +62,7 @@ async def ready(request: Request, _: Arguments) -> Response:
 async def databases(request: Request, given: Arguments) -> Response:
     """List the databases that may be read."""
     service, caller = service_of(request), caller_of(request)
+    caller.require_reader()
     moment = await service.moment(given.get("as_of"))
     found = await service.work(service.db.databases, may_read=caller.may_read, as_of=moment)
     return await answers.of_state(service, moment, databases=found)
@@ -70,6 +71,7 @@ async def databases(request: Request, given: Arguments) -> Response:
 async def detectors(request: Request, given: Arguments) -> Response:
     """List the detectors whose database may be read."""
     service, caller = service_of(request), caller_of(request)
+    caller.require_reader()
     moment = await service.moment(given.get("as_of"))
     known = await service.work(service.db.detectors, as_of=moment)
     found = [d for d in known if caller.may_read(names.detector_database(d["detector"]))]
@@ -79,6 +81,7 @@ async def detectors(request: Request, given: Arguments) -> Response:
 async def experiments(request: Request, given: Arguments) -> Response:
     """List the experiments whose database may be read."""
     service, caller = service_of(request), caller_of(request)
+    caller.require_reader()
     moment = await service.moment(given.get("as_of"))
     known = await service.work(service.db.experiments, as_of=moment)
     found = [e for e in known if caller.may_read(names.PREFIX + e["experiment"])]

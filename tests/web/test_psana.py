@@ -650,3 +650,13 @@ def test_no_request_is_evaluated(request: pytest.FixtureRequest) -> None:
     for module in ("psana", "psana_queries", "psana_rights"):
         text = (Path(psana.__file__).parent / f"{module}.py").read_text()
         assert "eval(" not in text.replace("literal_eval(", "")
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+@pytest.mark.parametrize("collection", ["fs.files", "fs.chunks"])
+def test_the_stores_own_collections_are_nobodys_to_change(site, method, collection):
+    id_data = site.file().json()["id_data"]
+    body = {"json": {"a": 1}} if method == "PUT" else {}
+    assert site(method, f"/{DB}/{collection}/{id_data}", **body).status_code == 405
+    assert site("DELETE", f"/{DB}/{collection}").status_code == 405
+    assert site("GET", f"/{DB}/gridfs/{id_data}").status_code == 200
