@@ -1,6 +1,6 @@
 """Look-up as psana's client does it: all documents of a detector, filtered and sorted in Python.
 
-The rule is that of `/work/shared/reference/lcls2-cdb.md`, section 2.2: the server filters by
+The rule is that of `../shared/reference/lcls2-cdb.md`, section 2.2: the server filters by
 equality and ``run <= asked``, the client sorts what came by first run, last run and second of
 insertion, and takes the last one that covers the run. The way over HTTP, and the parsing of the
 reply, are not counted here.
