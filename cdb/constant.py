@@ -148,6 +148,12 @@ def _event(number: Any) -> int | None:
     return number if isinstance(number, int) else None
 
 
+def hidden(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is set in a document that leaves, so that psana's queries do not find it."""
+    detector = document.get("detector")
+    return {"detector": RETIRED + detector} if isinstance(detector, str) else {}
+
+
 def key_of(database: str, collection: str, document: Mapping[str, Any]) -> str:
     """Return the key of a version in the journal: where it is filed, its type and its runs."""
     runs = validity.range_of(document)

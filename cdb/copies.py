@@ -7,8 +7,8 @@ a deployment is two events, and each copy has a life of its own.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cdb import chains, drafts, inventory, names, uploads
-from cdb.constant import RETIRED, key_of, order_of
+from cdb import chains, drafts, inventory, names, register, uploads
+from cdb.constant import hidden, key_of, order_of
 from cdb.errors import BadName, BadQuestion, NotFound, WrongState
 from cdb.journal import MAX_EVENT_BYTES, Journal, Moment, Proposal, canonical, entry
 from cdb.stores.base import Blob, new_id
@@ -343,13 +343,12 @@ def _uploads(database: str, document: Mapping[str, Any]) -> frozenset[tuple[str,
 def _leaving(database: str, collection: str, document: Mapping[str, Any], seq: int) -> Document:
     """Return the entry under which a document leaves, so that psana's queries do not find it."""
     key = _key(database, collection, document)
-    gone = {"out": seq}
     if _is_entry((database, collection), document) and "long" in document:
-        gone |= {"retired": document["long"], "short": RETIRED + document["short"]}
-        return entry(database, collection, document["_id"], key, set=gone, unset=["long"])
-    if isinstance(document.get("detector"), str):
-        gone["detector"] = RETIRED + document["detector"]
-    return entry(database, collection, document["_id"], key, set=gone)
+        gone = register.retired(document)
+    else:
+        gone = {"set": hidden(document)}
+    gone["set"] = {"out": seq, **gone["set"]}
+    return entry(database, collection, document["_id"], key) | gone
 
 
 def _at_once(found: list[tuple[Place, Document]]) -> list[tuple[Place, Document]]:

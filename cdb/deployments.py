@@ -13,8 +13,8 @@ from cdb import validity
 from cdb.actor import actor
 from cdb.constant import (
     NO_COPY,
-    RETIRED,
     Version,
+    hidden,
     is_experiment_copy,
     key_of,
     order_of,
@@ -547,9 +547,7 @@ def _mention(made: Mapping[str, Any]) -> Document:
 
 def _leaving(made: Mapping[str, Any], seq: int) -> Document:
     """Return the entry under which a document leaves: psana's queries no longer find it."""
-    detector = made["document"].get("detector")
-    hidden = {} if detector is None else {"detector": RETIRED + detector}
-    return _mention(made) | {"set": {"out": seq, **hidden}}
+    return _mention(made) | {"set": {"out": seq, **hidden(made["document"])}}
 
 
 def _end_of(fate: Fate) -> str:

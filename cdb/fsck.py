@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cdb import deployments
-from cdb.constant import RETIRED, order_of
+from cdb import deployments, register
+from cdb.constant import order_of
 from cdb.errors import Corrupt, NotFound
 from cdb.journal import PENDING_SECONDS, PURGE, Journal, Moment, Proposal, entry
 from cdb.names import PREFIX, REGISTER, is_short_name, names_a_detector
@@ -216,12 +216,11 @@ class Check:
         if place[0] != REGISTER:
             deployments.retire(self.journal, self.journal.commit, document["_id"], reason)
             return
-        names = {"retired": document["long"], "short": RETIRED + document["short"]}
 
         def leaving(seq: int, _: int) -> list[Document]:
-            gone = {"out": seq, **names}
-            key = "/".join(place)
-            return [entry(*place, document["_id"], key, set=gone, unset=["long"])]
+            gone = register.retired(document)
+            gone["set"] = {"out": seq, **gone["set"]}
+            return [entry(*place, document["_id"], "/".join(place)) | gone]
 
         ids = frozenset([document["_id"]])
         self.journal.commit(lambda _: Proposal("retire", reason, leaving, frozenset(), ids=ids))

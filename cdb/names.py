@@ -218,6 +218,17 @@ def names_a_detector(name: str) -> bool:
     return _SHORT_AND_MORE.fullmatch(name) is not None
 
 
+def is_detector_database(database: str) -> bool:
+    """Return whether a database is a detector's own, not a private one.
+
+    Examples
+    --------
+    >>> is_detector_database("cdb_epix10ka_000001"), is_detector_database("cdb_epix10ka_000001_my")
+    (True, False)
+    """
+    return is_short_name(database.removeprefix(PREFIX))
+
+
 def same_but_for_case(name: str, names: Iterable[str]) -> str | None:
     """Return the name among `names` that differs from `name` only in case, None if none does.
 

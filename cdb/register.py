@@ -49,6 +49,12 @@ def unretired(document: Mapping[str, Any]) -> Document:
     return shown
 
 
+def retired(document: Mapping[str, Any]) -> Document:
+    """Return what is set and unset in a register document that leaves; see `unretired`."""
+    names_ = {"retired": document["long"], "short": RETIRED + document["short"]}
+    return {"set": names_, "unset": ["long"]}
+
+
 def is_entry(document: Mapping[str, Any]) -> bool:
     """Return whether a document of the register can be used: it has both names, as texts."""
     return isinstance(document.get("long"), str) and isinstance(document.get("short"), str)

@@ -160,15 +160,10 @@ def refused_deployment(
         return caller.refusal("write", "no database")
     is_experiments = any(_is_experiments(d) and caller.may_write(d) for d in databases)
     for database in databases:
-        goes_along = is_experiments and _is_detectors(database)
+        goes_along = is_experiments and names.is_detector_database(database)
         if not caller.may_write(database) and not goes_along:
             return caller.refusal("write", database)
     return None
-
-
-def _is_detectors(database: str) -> bool:
-    """Return whether a database is a detector's own, not a private one."""
-    return names.is_short_name(database.removeprefix(names.PREFIX))
 
 
 def _is_experiments(database: str) -> bool:

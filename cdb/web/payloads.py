@@ -81,7 +81,7 @@ def answer(
     if request.method == "HEAD" or stop - start <= PIECE:
         content = b"" if request.method == "HEAD" else bytes(data[start:stop])
         return Response(content, status, headers)
-    return StreamingResponse(_pieces(data[start:stop]), status, headers)
+    return StreamingResponse(pieces(data[start:stop]), status, headers)
 
 
 def range_of(header: str, nbytes: int) -> tuple[int, int] | None:
@@ -106,7 +106,8 @@ def range_of(header: str, nbytes: int) -> tuple[int, int] | None:
     return None if last < first else (first, min(last + 1, nbytes))
 
 
-async def _pieces(data: memoryview) -> AsyncIterator[memoryview]:
+async def pieces(data: memoryview) -> AsyncIterator[memoryview]:
+    """Yield bytes as they are sent: piece by piece."""
     # Not copied. Pages of a mapped file are in memory as a rule: they were verified there.
     for start in range(0, data.nbytes, PIECE):
         yield data[start : start + PIECE]

@@ -1,7 +1,7 @@
 """psana's dialect: the REST calls of the real psana clients, translated and nothing more."""
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -15,6 +15,7 @@ from cdb.errors import BadPayload, NotFound, TooLarge
 from cdb.web import psana_rights as rights
 from cdb.web.access import Caller, caller_of
 from cdb.web.answers import as_json
+from cdb.web.payloads import pieces
 from cdb.web.psana_queries import (
     MAX_DOCUMENT,
     MAX_QUERY,
@@ -31,7 +32,6 @@ PREFIXES = ("/calib_ws", "/ws/calib_ws", "/ws-kerb/calib_ws", "/ws-jwt/calib_ws"
 
 METHODS = ["GET", "POST", "PUT", "DELETE"]
 MAX_DATA = 2**30  # bytes, as on the LCLS-II server
-PIECE = 2**20  # bytes that are sent at once
 GRIDFS = ["fs.files", "fs.chunks"]
 DONE = {"status": True}
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
@@ -208,17 +208,17 @@ async def _body(request: Request, longest: int) -> bytes:
     TooLarge
         As soon as it is.
     """
-    pieces: list[bytes] = []
+    parts: list[bytes] = []
     nbytes = 0
     try:
         async for piece in request.stream():
             nbytes += len(piece)
             if nbytes > longest:
                 raise TooLarge(f"a body of over {longest} bytes is too large here; send less")
-            pieces.append(piece)
+            parts.append(piece)
     except ClientDisconnect:
         raise BadPayload("the body ended before it was whole; send it again") from None
-    return b"".join(pieces)
+    return b"".join(parts)
 
 
 def _bytes(data: memoryview, asked: str | None) -> Response:
@@ -233,8 +233,7 @@ def _bytes(data: memoryview, asked: str | None) -> Response:
         status = 206
         headers["Content-Range"] = f"bytes {begin}-{end - 1}/{data.nbytes}"
     headers["Content-Length"] = str(end - begin)
-    pieces = _pieces(data[begin:end])
-    return StreamingResponse(pieces, status, headers, "application/octet-stream")
+    return StreamingResponse(pieces(data[begin:end]), status, headers, "application/octet-stream")
 
 
 def _bounds(first: str, last: str, nbytes: int) -> tuple[int, int]:
@@ -242,8 +241,3 @@ def _bounds(first: str, last: str, nbytes: int) -> tuple[int, int]:
     if not first:
         return max(0, nbytes - int(last)), nbytes
     return int(first), min(int(last) + 1, nbytes) if last else nbytes
-
-
-async def _pieces(data: memoryview) -> AsyncIterator[bytes]:
-    for start in range(0, data.nbytes, PIECE):
-        yield bytes(data[start : start + PIECE])

@@ -32,7 +32,7 @@ def may_post(caller: Caller, database: str) -> bool:
     Who may write any experiment may register a detector, and send to a detector's database data
     that his own copy of a constant will name.
     """
-    own = database == names.REGISTER or _is_of_detector(database)
+    own = database == names.REGISTER or names.is_detector_database(database)
     return caller.may_write(database) or (own and bool(caller.write))
 
 
@@ -86,7 +86,7 @@ def admits_copy(
     """
     main, blob_id = document.get("id_doc_exp"), document.get("id_data")
     experiment = f"{names.PREFIX}{document.get('experiment')}"
-    if database != names.PREFIX + collection or not _is_of_detector(database):
+    if database != names.PREFIX + collection or not names.is_detector_database(database):
         return False
     if not (isinstance(main, str) and is_id(main) and isinstance(blob_id, str) and is_id(blob_id)):
         return False
@@ -113,11 +113,6 @@ def _may_follow(
     if caller.may_write(names.PREFIX + collection):
         return True
     return names.PREFIX + str(document.get("experiment")) == database
-
-
-def _is_of_detector(database: str) -> bool:
-    """Return whether a database is a detector's own, not a private one."""
-    return names.is_short_name(_bare(database))
 
 
 def _bare(database: str) -> str:
