@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cdb.calibconst import Calibconst, Detector
     from cdb.constant import Version
-    from cdb.database import Database, open  # noqa: A004 - users write cdb.open()
+    from cdb.database import Database
     from cdb.errors import CalibError, NotFound
+    from cdb.opening import open  # noqa: A004 - users write cdb.open()
 
 __all__ = ["CalibError", "Calibconst", "Database", "Detector", "NotFound", "Version", "open"]
 __version__ = "0.1.0"
@@ -27,7 +28,7 @@ _HOMES = {
     "Detector": "calibconst",
     "NotFound": "errors",
     "Version": "constant",
-    "open": "database",
+    "open": "opening",
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from cdb import validity
 from cdb.actor import actor
+from cdb.blobs import how_purged, is_kept
 from cdb.constant import (
     NO_COPY,
     Version,
@@ -209,16 +210,6 @@ class Deployment:
             and any((e["database"], e["id"]) == (database, blob_id) for e in event["versions"])
             for event in moment.pending
         )
-
-
-def is_kept(journal: Journal, database: str, blob_id: str) -> bool:
-    """Return whether bytes are there and no event removes them: what counts is the event."""
-    swept = any(
-        event["action"] in (SWEEP, PURGE)
-        and any((e["database"], e["id"]) == (database, blob_id) for e in event["versions"])
-        for event in journal.events_naming(blob_id)
-    )
-    return not swept and journal.store.blob(database, blob_id) is not None
 
 
 def check_repeated(event: Document, action: str) -> None:
@@ -436,13 +427,6 @@ def _check_not_purged(journal: Journal, fate: Fate) -> None:
                 f"the data of {made['id']} were {how_purged(event)}: nothing to restore; add "
                 "them again"
             )
-
-
-def how_purged(event: Mapping[str, Any]) -> str:
-    """Say by whom bytes were purged, when and why."""
-    when = validity.from_microseconds(event["at"])
-    because = f" ({event['reason']})" if event["reason"] else ""
-    return f"purged by {event['actor']} at {when:%Y-%m-%dT%H:%M:%SZ}{because}"
 
 
 def amend(

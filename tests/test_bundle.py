@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from cdb.bundle import Asked, Bundle
-from cdb.database import Database, open  # noqa: A004
+from cdb.database import Database
 from cdb.errors import BadFile, BadQuestion, Corrupt, NotBundled, NotFound, StoreRefused
+from cdb.opening import open  # noqa: A004
 from cdb.stores import Store
 from cdb.stores.memory import MemoryStore
 from cdb.validity import RunRange

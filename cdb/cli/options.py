@@ -56,7 +56,7 @@ def _complete_name(
     context: click.Context, typed: str, field: str, method: str
 ) -> list[CompletionItem]:
     """Return names in a local store; a shell does not wait for a server."""
-    from cdb.database import locate, open  # noqa: A004
+    from cdb.opening import locate, open  # noqa: A004
 
     address = locate(context.params.get("url"))[0]
     if not address.startswith("file:"):

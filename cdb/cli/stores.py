@@ -35,7 +35,7 @@ def info_command(digest: bool, as_of: int | str | None, as_json: bool, url: str 
     Two stores with the same digest hold the same: journal, documents, payloads.
     """
     from cdb import __version__
-    from cdb.database import locate, open  # noqa: A004
+    from cdb.opening import locate, open  # noqa: A004
     from cdb.remote import RemoteDatabase
 
     address, why = locate(url)

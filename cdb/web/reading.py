@@ -13,9 +13,9 @@ from starlette.responses import Response
 import cdb
 from cdb import names
 from cdb.constant import Version
-from cdb.database import Holding
 from cdb.errors import BadQuestion, NotFound, shown
 from cdb.journal import Moment
+from cdb.reading import Holding
 from cdb.validity import from_microseconds
 from cdb.web import answers
 from cdb.web.access import Caller, caller_of

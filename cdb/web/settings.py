@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from cdb.database import locate
 from cdb.errors import BadName, BadSettings, shown
+from cdb.opening import locate
 from cdb.rights import Rights
 
 # What an HS256 signature is worth: RFC 7518, 3.2 asks for a key as long as the digest.

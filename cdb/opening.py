@@ -1,0 +1,87 @@
+"""A database by its address: the one given, that of ``CDB_URL``, or a folder of the user's."""
+
+import os
+from pathlib import Path
+
+from cdb.calibconst import Calibconst, Detector
+from cdb.database import Database
+from cdb.stores import open_store
+from cdb.stores.base import Store
+
+
+def locate(url: str | None = None) -> tuple[str, str]:
+    """Return the address of the store to use, and why it is that one.
+
+    Parameters
+    ----------
+    url : str, optional
+        Wins if given; then the environment variable ``CDB_URL``; then a folder of the user's.
+    """
+    if url:
+        return url, "given"
+    if os.environ.get("CDB_URL"):
+        return os.environ["CDB_URL"], "from CDB_URL"
+    import platformdirs
+
+    folder = Path(platformdirs.user_data_path("cdb", appauthor=False))
+    return folder.as_uri(), "the default; --url or CDB_URL choose another"
+
+
+def open(url: str | None = None) -> Database:  # noqa: A001 - users write cdb.open()
+    """Open a database.
+
+    Parameters
+    ----------
+    url : str, optional
+        ``mongodb://...``, ``file:///folder`` or ``memory://``; ``https://host/`` of a service,
+        or ``https://a/,https://b/`` of its mirrors; without it what ``CDB_URL`` says, else a
+        folder of the user's own.
+
+    Returns
+    -------
+    database : Database
+        Nothing is connected or made before it is used.
+
+    Examples
+    --------
+    >>> with open("memory://") as db:
+    ...     version = db.add("some text", detector="epix_000001", ctype="notes", run=7)
+    ...     db.get("epix_000001", "notes", run=8)[0]
+    'some text'
+    """
+    address = locate(url)[0]
+    if address.startswith(("http://", "https://")):
+        from cdb.remote import open_service
+
+        return open_service(address)
+    store = open_store(address)
+    if not store.local:
+        store = _cached(store)
+    return Database(store)
+
+
+def _cached(store: Store) -> Store:
+    """Put the folder of payloads before a store on another machine, unless it is turned off."""
+    from cdb.stores.cache import default_cache
+    from cdb.stores.cached import CachedStore
+
+    cache = default_cache()
+    return store if cache is None else CachedStore(store, cache)
+
+
+def remade(
+    url: str,
+    name: str,
+    experiment: str | None,
+    dbsuffix: str | None,
+    run: int | None,
+    time: int | None,
+    rule: str,
+    seq: int,
+    what: str,
+) -> Detector | Calibconst:
+    """Make a detector again in another process, from its reference."""
+    detector = open(url).detector(
+        name, experiment=experiment, dbsuffix=dbsuffix, run=run, time=time, rule=rule, as_of=seq
+    )
+    return detector if what == "detector" else detector.calibconst

@@ -1,0 +1,630 @@
+"""Questions to a store of constants: which one holds, what it is, why, and what else there is."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from numbers import Integral
+from typing import Any
+
+from cdb import deployments, enrolment, listing, lookup, names, search
+from cdb.blobs import Blobs
+from cdb.calibconst import Calibconst, Detector
+from cdb.constant import Version, version_of
+from cdb.errors import BadQuestion, NotFound, shown
+from cdb.indexes import Indexes
+from cdb.journal import Head, Journal, Moment
+from cdb.lookup import Place, Question
+from cdb.search import Explanation
+from cdb.stores.base import Progress
+from cdb.stores.query import Query, Sort
+from cdb.validity import from_microseconds, microseconds, parse_run, parse_time, seconds
+
+logger = logging.getLogger(__name__)
+
+Time = datetime | int | float | str
+AsOf = Time | Moment
+
+
+@dataclass(frozen=True)
+class Holding:
+    """Which version holds of each type of a detector.
+
+    Attributes
+    ----------
+    detector : str
+        Short name.
+    moment : Moment
+        As of when.
+    winners : mapping of str to (Place, str)
+        Where the version of each type is, and its id.
+    """
+
+    detector: str
+    moment: Moment
+    winners: Mapping[str, tuple[Place, str]]
+
+
+class Readable:
+    """Constants in a store, as of any of its states.
+
+    Parameters
+    ----------
+    journal : Journal
+        Of the store.
+
+    Attributes
+    ----------
+    store : Store
+        Where documents and bytes are.
+    journal : Journal
+        As given.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self.store = journal.store
+        self.journal = journal
+        self._blobs = Blobs(journal)
+        self._indexes = Indexes(journal)
+
+    # states ------------------------------------------------------------------------------------
+
+    @property
+    def head(self) -> int:
+        """S, the number of the last event."""
+        return self.journal.head().seq
+
+    def moment(self, as_of: AsOf | None = None, *, head: Head | None = None) -> Moment:
+        """Return the state that an event or a time stands for, or the present one.
+
+        It can be given as `as_of` to several questions, which then see the same state.
+
+        Parameters
+        ----------
+        as_of : int, datetime or str, optional
+            Event or time.
+        head : Head, optional
+            The head, if it was asked for just now.
+
+        Raises
+        ------
+        BadQuestion
+            If there is no such event yet.
+        """
+        if isinstance(as_of, Moment):
+            return as_of
+        if as_of is None:
+            return self.journal.moment(head=head)
+        if isinstance(as_of, Integral) and not isinstance(as_of, bool):
+            return self.journal.moment(int(as_of), head=head)
+        moment = self.journal.moment(at=microseconds(parse_time(as_of)), head=head)
+        if moment.provisional:
+            logger.warning(
+                "the answer as of %s is provisional: later events may come before that time; "
+                "as of event %d it stays as it is", as_of, moment.seq,
+            )  # fmt: skip
+        return moment
+
+    # names -------------------------------------------------------------------------------------
+
+    def short_name(self, detector: str, *, as_of: AsOf | None = None) -> str:
+        """Return the short name of a detector.
+
+        Parameters
+        ----------
+        detector : str
+            Short name, which is returned as it stands, or long name.
+        as_of : int, datetime or str, optional
+            Event or time.
+
+        Raises
+        ------
+        NotFound
+            If a long name is not in the register.
+        """
+        names.check_detector(detector)
+        if names.is_short_name(detector):
+            return detector
+        return enrolment.short_name(self.journal, detector, self.moment(as_of))
+
+    # looking up --------------------------------------------------------------------------------
+
+    def get(
+        self,
+        detector: str,
+        ctype: str,
+        *,
+        experiment: str | None = None,
+        dbsuffix: str | None = None,
+        run: int | str | None = None,
+        time: Time | None = None,
+        version: str | None = None,
+        rule: str = "range",
+        as_of: AsOf | None = None,
+        allow_pickle: bool = False,
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return the constant that holds.
+
+        Parameters
+        ----------
+        detector : str
+            Short or long name.
+        ctype : str
+            Type of the constant.
+        experiment : str, optional
+            Whose analysis it is: its own database is asked before the detector's.
+        dbsuffix : str, optional
+            A private database, asked before both.
+        run : int, optional
+            Run number; without it the far future is meant, which only open ranges cover.
+        time : datetime, int, float or str, optional
+            Look only at what is valid from this time or earlier.
+        version : str, optional
+            Look only at versions with this label.
+        rule : str, optional
+            See `cdb.lookup`: range, latest, prior, closest, psana.
+        as_of : int, datetime or str, optional
+            The state after this event, or at this time, instead of now.
+        allow_pickle : bool, optional
+            Whether to read a pickle that psana stored; only numpy arrays and plain containers
+            come out of it.
+
+        Returns
+        -------
+        data : ndarray, str or other
+            An array is read-only.
+        meta : dict
+            The document, with psana's field names.
+
+        Raises
+        ------
+        NotFound
+            Naming the types there are, and where it was looked.
+        Corrupt
+            If the stored bytes are not those that were deployed.
+        UnsafePayload
+            If it is a pickle and `allow_pickle` is not given.
+        """
+        found = self.version(
+            detector, ctype, experiment=experiment, dbsuffix=dbsuffix, run=run, time=time,
+            version=version, rule=rule, as_of=as_of,
+        )  # fmt: skip
+        return self.data(found, allow_pickle=allow_pickle), found.meta
+
+    def version(
+        self,
+        detector: str,
+        ctype: str,
+        *,
+        experiment: str | None = None,
+        dbsuffix: str | None = None,
+        run: int | str | None = None,
+        time: Time | None = None,
+        version: str | None = None,
+        rule: str = "range",
+        as_of: AsOf | None = None,
+    ) -> Version:
+        """Return the version that holds, without its data; see `get`."""
+        names.check_ctype(ctype)
+        question = _question(run, time, rule, experiment, version)
+        names.check_detector(detector)
+        moment = self.moment(as_of)
+        short = self.short_name(detector, as_of=moment)
+        places = lookup.places(short, experiment, dbsuffix, rule)
+        found = search.winner(self.journal, moment, places, question, short, ctype)
+        if found is None:
+            raise NotFound(self._nothing(moment, places, question, short, ctype))
+        _warn_of_foreign(moment, [found])
+        return found
+
+    def _nothing(
+        self, moment: Moment, places: list[Place], question: Question, short: str, ctype: str
+    ) -> str:
+        """Return the sentence that says what was not found, where, and what there is."""
+        types: set[str] = set()
+        begins: set[int] = set()
+        for place in places:
+            there = partial(
+                self.journal.distinct, moment, place.database, place.collection, detector=short
+            )
+            types.update(map(str, there("ctype", {})))
+            begins.update(n for n in there("run", {"ctype": ctype}) if isinstance(n, int))
+        where = ", ".join(dict.fromkeys(place.database for place in places))
+        state = f" as of event {moment.seq}" if moment.asked else ""
+        sentence = f"no {ctype} of {short}{_asked(question)} in {where}{state}"
+        if begins:
+            some = ", ".join(map(str, sorted(begins)[:10]))
+            more = ", ..." if len(begins) > 10 else ""
+            known = f"known first runs: {some}{more} (`cdb explain` says why not)"
+            return f"{sentence}; {known}; types there are: {', '.join(sorted(types))}"
+        if not types:
+            return f"{sentence}; no constants at all are there, `cdb ls` shows what there is"
+        return f"{sentence}; types there are: {', '.join(sorted(types))}"
+
+    def version_by_id(self, id: str, *, as_of: AsOf | None = None) -> Version:  # noqa: A002
+        """Return a version, also one that has left, without its data.
+
+        Raises
+        ------
+        NotFound
+            If the journal does not know the version.
+        """
+        return deployments.version_by_id(self.journal, self.moment(as_of), id)
+
+    def data(
+        self, version: Version, *, allow_pickle: bool = False, progress: Progress | None = None
+    ) -> Any:
+        """Return the data of a version, verified when this process first reads them.
+
+        Raises
+        ------
+        Corrupt
+            If the bytes do not agree with the digest or the length in the document.
+        Purged
+            If an administrator removed the bytes after the version had left.
+        """
+        from cdb import payload
+
+        return payload.decode(
+            self.read(version, progress=progress), version.meta, allow_pickle=allow_pickle
+        )
+
+    def read(self, version: Version, *, progress: Progress | None = None) -> bytes | memoryview:
+        """Return the stored bytes of a version, verified as `data` does."""
+        return self._blobs.read(version, progress=progress)
+
+    def payload(self, database: str, sha256: str) -> bytes | memoryview:
+        """Return the bytes with a digest that a version in a database names or named, verified.
+
+        Raises
+        ------
+        NotFound
+            If no version there does; bytes that were only uploaded are nobody's yet.
+        Corrupt
+            If the stored bytes are damaged.
+        Purged
+            If an administrator removed them.
+        """
+        return self._blobs.payload(database, sha256)
+
+    def foreign_payload(self, database: str, blob_id: str) -> bytes | memoryview:
+        """Return bytes that another program stored, by their id: no digest names them.
+
+        Raises
+        ------
+        NotFound
+            If there are none, or a writer of ours stored them.
+        """
+        return self._blobs.foreign(database, blob_id)
+
+    def explain(
+        self,
+        detector: str,
+        ctype: str,
+        *,
+        experiment: str | None = None,
+        dbsuffix: str | None = None,
+        run: int | str | None = None,
+        time: Time | None = None,
+        version: str | None = None,
+        rule: str = "range",
+        as_of: AsOf | None = None,
+    ) -> Explanation:
+        """Return every candidate with the reason why it won or lost.
+
+        Parameters and errors are those of `get`; a missing constant is an explanation without a
+        winner.
+        """
+        names.check_ctype(ctype)
+        question = _question(run, time, rule, experiment, version)
+        moment = self.moment(as_of)
+        short = self.short_name(detector, as_of=moment)
+        places = lookup.places(short, experiment, dbsuffix, rule)
+        return search.explain(self.journal, moment, places, question, short, ctype)
+
+    def detector(
+        self,
+        name: str,
+        *,
+        experiment: str | None = None,
+        dbsuffix: str | None = None,
+        run: int | str | None = None,
+        time: Time | None = None,
+        rule: str = "range",
+        as_of: AsOf | None = None,
+    ) -> Detector:
+        """Return a detector with its `calibconst`, all as of one state.
+
+        Parameters and errors are those of `get`.
+
+        Examples
+        --------
+        >>> import cdb
+        >>> db = cdb.open("memory://")
+        >>> version = db.add([1, 2], detector="epix_000001", ctype="common_mode", run=5)
+        >>> db.detector("epix_000001", run=6).calibconst
+        <Calibconst epix_000001 run 6: common_mode>
+        """
+        question = _question(run, time, rule, experiment)
+        moment = self.moment(as_of)
+        short = self.short_name(name, as_of=moment)
+        places = lookup.places(short, experiment, dbsuffix, rule)
+        versions = self._versions(moment, self._indexes.winners(moment, places, question))
+        _warn_of_foreign(moment, versions.values())
+        searched = ", ".join(dict.fromkeys(place.database for place in places))
+        return self._handed_out(
+            short, name, experiment, dbsuffix, question, moment.seq, versions, searched
+        )
+
+    def _handed_out(
+        self,
+        short: str,
+        name: str,
+        experiment: str | None,
+        dbsuffix: str | None,
+        question: Question,
+        seq: int,
+        versions: Mapping[str, Version],
+        searched: str,
+    ) -> Detector:
+        """Return a detector of the versions that hold, which another process can make again."""
+        recipe = None
+        if self.store.shared:
+            from cdb.opening import remade  # above: it opens what is not open here
+
+            asked = (question.run, question.time, question.rule, seq)
+            recipe = remade, (self.store.url, name, experiment, dbsuffix, *asked, "calibconst")
+        calibconst = Calibconst(
+            f"{short}{_asked(question)}", versions, self.data, searched=searched, recipe=recipe
+        )
+        return Detector(short, name, experiment, question.run, seq, calibconst)
+
+    def holding(
+        self,
+        name: str,
+        *,
+        experiment: str | None = None,
+        dbsuffix: str | None = None,
+        run: int | str | None = None,
+        time: Time | None = None,
+        rule: str = "range",
+        as_of: AsOf | None = None,
+    ) -> Holding:
+        """Return which versions hold, without reading one; parameters are those of `get`."""
+        question = _question(run, time, rule, experiment)
+        moment = self.moment(as_of)
+        short = self.short_name(name, as_of=moment)
+        places = lookup.places(short, experiment, dbsuffix, rule)
+        return Holding(short, moment, self._indexes.winners(moment, places, question))
+
+    def versions(self, holding: Holding) -> dict[str, Version]:
+        """Return the versions that hold, by type."""
+        return self._versions(holding.moment, holding.winners)
+
+    def _versions(
+        self, moment: Moment, winners: Mapping[str, tuple[Place, str]]
+    ) -> dict[str, Version]:
+        ids: dict[Place, list[str]] = {}
+        for place, version_id in winners.values():
+            ids.setdefault(place, []).append(version_id)
+        found: dict[str, Version] = {}
+        for place, wanted in ids.items():
+            query = {"_id": {"$in": wanted}}
+            added = moment.added.get((place.database, place.collection), {})
+            documents = [added[id_] for id_ in wanted if id_ in added]
+            documents += self.store.find(place.database, place.collection, query)
+            for document in documents:
+                version = version_of(document, place.database, place.collection, seq=moment.seq)
+                found[version.ctype] = version
+        return found
+
+    # listing -----------------------------------------------------------------------------------
+
+    def find(
+        self,
+        *,
+        detector: str | None = None,
+        ctype: str | None = None,
+        experiment: str | None = None,
+        dbsuffix: str | None = None,
+        run: int | str | None = None,
+        time: Time | None = None,
+        version: str | None = None,
+        query: Query | None = None,
+        sort: Sort = (),
+        limit: int = 0,
+        skip: int = 0,
+        as_of: AsOf | None = None,
+    ) -> list[Version]:
+        """Return the visible versions that fit, without payloads, by type and first run.
+
+        Parameters
+        ----------
+        detector : str, optional
+            Short or long name; all detectors of the experiment without it.
+        ctype : str, optional
+            Only this type.
+        experiment : str, optional
+            Look into its database; without it, into the detector's.
+        dbsuffix : str, optional
+            Look into the detector's private database of this name.
+        run : int, optional
+            Only versions whose range covers it.
+        time : datetime, int, float or str, optional
+            Only versions that are valid from this time or earlier.
+        version : str, optional
+            Only versions with this label.
+        query : mapping, optional
+            What else the fields must fulfil, in the subset of MongoDB's language that
+            `cdb.stores.query` describes.
+        sort : sequence of (field, 1 or -1), optional
+            Another order.
+        limit : int, optional
+            At most so many.
+        skip : int, optional
+            So many of the first are left out.
+        as_of : int, datetime or str, optional
+            Event or time.
+
+        Raises
+        ------
+        BadQuestion
+            If neither a detector nor an experiment is named, or `version` is no text.
+        """
+        if ctype is not None:
+            names.check_ctype(ctype)
+        if version is not None and not isinstance(version, str):
+            raise BadQuestion(
+                f"version {shown(version)} is no text; give a label, as 'V2021-10-08'"
+            )
+        if limit < 0:
+            raise BadQuestion(f"limit is {limit}; give 0 (for all) or more")
+        question = _question(run, time, "range", experiment)
+        moment = self.moment(as_of)
+        short = None if detector is None else self.short_name(detector, as_of=moment)
+        places = listing.shelves(self.journal, moment, short, experiment, dbsuffix)
+        return listing.find(
+            self.journal,
+            moment,
+            places,
+            ctype=ctype,
+            run=question.run,
+            time=question.time,
+            version=version,
+            query=query,
+            sort=sort,
+            limit=limit,
+            skip=skip,
+        )
+
+    def searched(
+        self,
+        detector: str,
+        *,
+        experiment: str | None = None,
+        dbsuffix: str | None = None,
+        rule: str = "range",
+        as_of: AsOf | None = None,
+    ) -> list[str]:
+        """Return the databases that a look-up asks, in order; parameters are those of `get`."""
+        moment = self.moment(as_of)
+        places = lookup.places(self.short_name(detector, as_of=moment), experiment, dbsuffix, rule)
+        return list(dict.fromkeys(place.database for place in places))
+
+    def shelf(
+        self,
+        detector: str | None,
+        experiment: str | None,
+        dbsuffix: str | None,
+        *,
+        as_of: AsOf | None = None,
+    ) -> str:
+        """Return the database that `find` and `history` look into; parameters are theirs."""
+        moment = self.moment(as_of)
+        if detector is not None:
+            short = self.short_name(detector, as_of=moment)
+            return names.databases_of(short, experiment, dbsuffix)[0]
+        if experiment is None:
+            raise BadQuestion("name a detector, an experiment or both: -d, -e")
+        return names.experiment_database(experiment)
+
+    def filed(self, id: str) -> list[str]:  # noqa: A002
+        """Return the databases of a version and of its copies, which retire with it."""
+        return [made["database"] for made in deployments.fate_of(self.journal, id).copies]
+
+    def databases(
+        self, *, may_read: Callable[[str], bool] = lambda _: True, as_of: AsOf | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the databases: `database`, and its `collections` with their `documents`.
+
+        Parameters
+        ----------
+        may_read : callable, optional
+            From the name of a database to whether it is to be listed.
+        as_of : int, datetime or str, optional
+            Event or time.
+        """
+        return listing.databases(self.journal, self.moment(as_of), may_read)
+
+    def history(
+        self,
+        detector: str,
+        ctype: str,
+        *,
+        experiment: str | None = None,
+        dbsuffix: str | None = None,
+        as_of: AsOf | None = None,
+    ) -> list[Version]:
+        """Return all versions, newest first; of those that left, who did it, when and why.
+
+        Parameters are those of `find`.
+        """
+        names.check_ctype(ctype)
+        moment = self.moment(as_of)
+        short = self.short_name(detector, as_of=moment)
+        database = names.databases_of(short, experiment, dbsuffix)[0]
+        return listing.history(self.journal, moment, database, short, ctype)
+
+    def detectors(self, *, as_of: AsOf | None = None) -> list[dict[str, Any]]:
+        """Return the known detectors: short name, long name, types there are.
+
+        Parameters
+        ----------
+        as_of : int, datetime or str, optional
+            Event or time: only detectors that had constants or a long name then.
+
+        Returns
+        -------
+        detectors : list of dict
+            With `detector`, `longname` and `ctypes`.
+        """
+        return listing.detectors(self.journal, self.moment(as_of))
+
+    def experiments(self, *, as_of: AsOf | None = None) -> list[dict[str, Any]]:
+        """Return the known experiments with their detectors.
+
+        Parameters
+        ----------
+        as_of : int, datetime or str, optional
+            Event or time: only those with constants then.
+
+        Returns
+        -------
+        experiments : list of dict
+            With `experiment` and `detectors`.
+        """
+        return listing.experiments(self.journal, self.moment(as_of))
+
+
+def _question(
+    run: int | str | None,
+    time: Time | None,
+    rule: str,
+    experiment: str | None,
+    version: str | None = None,
+) -> Question:
+    return Question(
+        None if run is None else parse_run(run),
+        None if time is None else seconds(parse_time(time)),
+        rule,
+        experiment,
+        version,
+    )
+
+
+def _asked(question: Question) -> str:
+    """Return the question in a few words, for messages."""
+    run = "" if question.run is None else f" run {question.run}"
+    time = "" if question.time is None else f" at {from_microseconds(question.time * 1_000_000)}"
+    label = "" if question.version is None else f" with the label {shown(question.version)}"
+    return run + time + label
+
+
+def _warn_of_foreign(moment: Moment, versions: Any) -> None:
+    if moment.asked and any(version.seq is None for version in versions):
+        logger.warning(
+            "documents that no event names took part in an answer as of event %d; "
+            "`cdb adopt` gives them a place in the journal",
+            moment.seq,
+        )
