@@ -16,7 +16,8 @@ import numpy as np
 from cdb import names, payload, validity
 from cdb.constant import key_of, new_document, placed
 from cdb.database import Database
-from cdb.journal import Moment, Proposal, entry
+from cdb.events import Proposal, entry
+from cdb.moments import Moment
 from cdb.stores.base import new_id
 
 DETECTOR = "epix100a_000001"

@@ -11,7 +11,9 @@ from typing import Any
 from cdb import payload, validity
 from cdb.constant import NO_EXPERIMENT, SCHEMA, Version, key_of, second_of, version_of
 from cdb.errors import NotFound
-from cdb.journal import MAX_EVENT_BYTES, Journal, Moment, Proposal, canonical, entry
+from cdb.events import MAX_EVENT_BYTES, Proposal, canonical, entry
+from cdb.journal import Journal
+from cdb.moments import Moment
 from cdb.names import PREFIX, REGISTER
 from cdb.stores.layout import JOURNAL, JOURNAL_DATABASE
 

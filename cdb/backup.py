@@ -19,10 +19,12 @@ from typing import BinaryIO, Self
 
 from cdb import inventory
 from cdb.errors import BadDocument, BadFile, NotFound, WrongState
+from cdb.events import digest_of
 from cdb.files import archive
 from cdb.files.archive import Member, Reader, Sums, Writer
-from cdb.journal import Head, Journal, digest_of
+from cdb.journal import Journal
 from cdb.ledger import Ledger, Payload, foreign, payload_of, places
+from cdb.moments import Head
 from cdb.names import PREFIX, REGISTER
 from cdb.stores.base import Blob, Progress
 from cdb.stores.layout import COLUMNS, JOURNAL_DATABASE, TOKENS

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from cdb import inventory, names
 from cdb.constant import Version
 from cdb.errors import Corrupt, NotFound, Purged, WrongState
-from cdb.journal import PURGE, SWEEP, Journal
+from cdb.events import PURGE, SWEEP
+from cdb.journal import Journal
 from cdb.stores.base import Progress
 from cdb.validity import from_microseconds
 

@@ -10,7 +10,8 @@ from typing import Any
 from cdb import names, register
 from cdb.constant import RETIRED, order_of
 from cdb.drafts import is_id
-from cdb.journal import Journal, Moment
+from cdb.journal import Journal
+from cdb.moments import Moment
 from cdb.stores.query import Document, Query, matches
 
 # What is shown otherwise than it is stored, so that a store cannot be asked for it.

@@ -10,7 +10,9 @@ from typing import Any
 from cdb import chains, drafts, inventory, names, register, uploads
 from cdb.constant import hidden, key_of, order_of
 from cdb.errors import BadName, BadQuestion, NotFound, WrongState
-from cdb.journal import MAX_EVENT_BYTES, Journal, Moment, Proposal, canonical, entry
+from cdb.events import MAX_EVENT_BYTES, Proposal, canonical, entry
+from cdb.journal import Journal
+from cdb.moments import Moment
 from cdb.stores.base import Blob, new_id
 from cdb.stores.query import Document, Query
 from cdb.tallies import Tally

@@ -23,7 +23,9 @@ from cdb.constant import (
     version_of,
 )
 from cdb.errors import BadQuestion, NotFound, WrongState
-from cdb.journal import PURGE, SWEEP, Commit, Journal, Moment, Proposal, entry
+from cdb.events import PURGE, SWEEP, Proposal, entry
+from cdb.journal import Commit, Journal
+from cdb.moments import Moment
 from cdb.names import PREFIX, REGISTER
 from cdb.stores.base import Progress, new_id
 from cdb.stores.layout import FILE_INDEXES

@@ -10,7 +10,8 @@ import hashlib
 from dataclasses import dataclass
 
 from cdb.errors import WrongState
-from cdb.journal import Journal, canonical
+from cdb.events import canonical
+from cdb.journal import Journal
 from cdb.ledger import Ledger, places
 from cdb.names import PREFIX
 from cdb.stores.base import Store

@@ -4,7 +4,9 @@ from typing import NamedTuple
 
 from cdb import names, register
 from cdb.errors import BadName, NotFound, shown
-from cdb.journal import Journal, Moment, Proposal, entry
+from cdb.events import Proposal, entry
+from cdb.journal import Journal
+from cdb.moments import Moment
 from cdb.stores.base import new_id
 from cdb.stores.query import Document
 from cdb.validity import from_microseconds

@@ -14,7 +14,9 @@ from typing import Any
 from cdb import deployments, register
 from cdb.constant import order_of
 from cdb.errors import Corrupt, NotFound
-from cdb.journal import PENDING_SECONDS, PURGE, Journal, Moment, Proposal, entry
+from cdb.events import PURGE, Proposal, entry
+from cdb.journal import PENDING_SECONDS, Journal
+from cdb.moments import Moment
 from cdb.names import PREFIX, REGISTER, is_short_name, names_a_detector
 from cdb.stores.base import Blob
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cdb.constant import RETIRED
-from cdb.journal import Journal, Moment
+from cdb.journal import Journal
 from cdb.lookup import (
     FIELDS,
     Columns,
@@ -21,6 +21,7 @@ from cdb.lookup import (
     row_of,
     rule_at,
 )
+from cdb.moments import Moment
 from cdb.stores.kept import Kept
 
 logger = logging.getLogger(__name__)

@@ -1,54 +1,41 @@
 """Every write of a store, in order: commit, complete, sweep, verify the chain; the head.
 
-An event is the commit and the truth. It holds the complete documents that it adds, and its
-``_id`` is the next number, so of several writers exactly one inserts it. Until its documents are
-in their collections it is *pending*: readers take them from the event, and anyone may complete it.
-
-======== ===================================================================================
-field    meaning
-======== ===================================================================================
-_id      seq: 1, 2, 3, ... without gaps
-at       time [us, Unix], strictly increasing
-nonce    random, or the idempotency key of a request; tells a writer whether an event is its own
-actor    login and `host` of the writer
-action   add, retire, restore, amend, register, sweep, hide, purge, adopt, grant
-reason   free text
-previous digest of the event before
-digest   of this event: sha256 over its canonical JSON without `digest` and `pending`
-open     the lowest event that may have been incomplete when this one was written
-versions entries ``{database, collection, id, key, document}``; without a document the version
-         leaves: ``set`` and ``unset`` say how its document then looks
-pending  true until completed, then absent
-======== ===================================================================================
-
-`open` spares readers a question: what is pending lies between it and the head, and where it is
-the head's own number and the head is complete, nothing is.
+What an event holds `cdb.events` says, and what is visible as of one `cdb.moments`.
 """
 
-import hashlib
-import json
 import logging
 import random
 import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from cdb import inventory
 from cdb.actor import actor
 from cdb.constant import ADOPTED, RETIRED
 from cdb.errors import (
-    BadDocument,
     BadQuestion,
-    Corrupt,
     Duplicate,
     OutcomeUnknown,
     StoreUnavailable,
     WrongClock,
     WrongState,
 )
+from cdb.events import (
+    PURGE,
+    REMOVING,
+    SWEEP,
+    Place,
+    Proposal,
+    canonical,
+    check_chain,
+    grouped,
+    place_of,
+    replayable,
+    sealed,
+)
+from cdb.moments import Head, Moment, followed, visible, with_pending
 from cdb.stores.base import Store
 from cdb.stores.kept import Kept
 from cdb.stores.layout import JOURNAL, JOURNAL_DATABASE
@@ -56,7 +43,6 @@ from cdb.stores.query import (
     Document,
     Query,
     Sort,
-    check_fields,
     matches,
     sort_documents,
     sort_values,
@@ -67,154 +53,16 @@ logger = logging.getLogger(__name__)
 PENDING_SECONDS = 5
 CLOCK_SECONDS = 5
 PATIENCE_SECONDS = 10
-MAX_EVENT_BYTES = 12 * 10**6
-# What removes bytes, after the event: of nobody, and of versions that have left.
-SWEEP, PURGE = "sweep", "purge"
-REMOVING = (SWEEP, PURGE, "hide")
 # As many events that may be incomplete a writer follows before it asks which of them still are.
 MANY_PENDING = 50
 
 T = TypeVar("T")
-Place = tuple[str, str]
 Step = Callable[[str], None]
+Commit = Callable[[Callable[[Moment], Proposal | None]], Document | None]
 
 
 def no_step(name: str) -> None:
     """Go on; tests put a fault here."""
-
-
-@dataclass(frozen=True)
-class Head:
-    """The last event: its number, time and digest, and from where on events may be pending."""
-
-    seq: int = 0
-    at: int = 0
-    digest: str = ""
-    open: int = 1
-    pending: bool = False
-
-    @property
-    def settled(self) -> bool:
-        """Whether no event up to this one is pending."""
-        return not self.pending and self.open >= self.seq
-
-
-@dataclass(frozen=True)
-class Moment:
-    """The state of a store as of an event, and what pending events add to it and hide.
-
-    Attributes
-    ----------
-    seq : int
-        S: what was added up to this event and not retired up to it is visible.
-    at : int
-        The time of that event [us].
-    asked : bool
-        Whether somebody asked for this state by name; else it is the head's.
-    provisional : bool
-        Whether it was asked for by a time that is not before the head's: later events may have
-        an earlier time than that.
-    head : Head
-        The head when the moment was made.
-    pending : tuple of dict
-        Events up to `seq` that may be pending, in order; what they say is taken from them.
-    """
-
-    seq: int
-    at: int
-    asked: bool
-    provisional: bool
-    head: Head
-    pending: tuple[Document, ...] = ()
-    added: Mapping[Place, Mapping[str, Document]] = field(default_factory=dict)
-    gone: Mapping[Place, Mapping[str, int]] = field(default_factory=dict)
-
-    @property
-    def past(self) -> bool:
-        """Whether later events may have retired what is visible here."""
-        return self.seq < self.head.seq
-
-    @property
-    def foreign_before(self) -> str:
-        """The `_id` before which those of other programs lie that were there; they hold seconds."""
-        return f"{-(-self.at // 1_000_000):08x}{'0' * 16}"
-
-    def knows(self, document: Mapping[str, Any]) -> bool:
-        """Return whether a document was there, retired since or not."""
-        seq = document.get("seq")
-        if not isinstance(seq, int):
-            return not self.asked or str(document["_id"]) < self.foreign_before
-        return bool(seq <= self.seq)
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """What a writer wants to commit, as of a moment.
-
-    Attributes
-    ----------
-    action, reason : str
-        See the module.
-    build : callable
-        From the event's `seq` and `at` to its entries.
-    keys : frozenset of str
-        What the proposal rests on: an event that names one of these makes it stale.
-    uploads : frozenset of (database, id)
-        Bytes that the entries name and no event named before.
-    ids : frozenset of str
-        Documents that will leave.
-    blobs : frozenset of (database, id)
-        Bytes that the entries name and that an event named before: a purge may take them.
-    """
-
-    action: str
-    reason: str
-    build: Callable[[int, int], Sequence[Document]]
-    keys: frozenset[str]
-    uploads: frozenset[tuple[str, str]] = frozenset()
-    ids: frozenset[str] = frozenset()
-    blobs: frozenset[tuple[str, str]] = frozenset()
-
-    def is_stale_after(self, event: Mapping[str, Any]) -> bool:
-        """Return whether an event that came between touches what this proposal rests on."""
-        if event["action"] in (SWEEP, PURGE):
-            named = self.uploads | self.blobs
-            return any((e["database"], e["id"]) in named for e in event["versions"])
-        return any(e["key"] in self.keys for e in event["versions"])
-
-
-def entry(
-    database: str,
-    collection: str,
-    id: str,  # noqa: A002 - the field's name
-    key: str,
-    document: Mapping[str, Any] | None = None,
-    **more: object,
-) -> Document:
-    """Return an entry of an event."""
-    made: Document = {"database": database, "collection": collection, "id": id, "key": key, **more}
-    if document is not None:
-        made["document"] = dict(document)
-    return made
-
-
-def canonical(value: object) -> bytes:
-    """Return canonical JSON: sorted keys, no spaces, UTF-8."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode()
-
-
-Commit = Callable[[Callable[[Moment], "Proposal | None"]], Document | None]
-
-
-def digest_of(event: Mapping[str, Any]) -> str:
-    """Return the digest of an event, hexadecimal."""
-    kept = {name: value for name, value in event.items() if name not in ("digest", "pending")}
-    return _sha256(canonical(kept))
-
-
-def _sha256(text: bytes) -> str:
-    return hashlib.sha256(text).hexdigest()
 
 
 class Journal:
@@ -356,7 +204,7 @@ class Journal:
             return Moment(seq, at, asked, provisional, head)
         query = {"_id": {"$gte": head.open, "$lte": seq}, "pending": True}
         pending = self.store.find(JOURNAL_DATABASE, JOURNAL, query, sort=[("_id", 1)])
-        return _with_pending(Moment(seq, at, asked, provisional, head), pending)
+        return with_pending(Moment(seq, at, asked, provisional, head), pending)
 
     def find(
         self,
@@ -397,7 +245,7 @@ class Journal:
         found = self.store.find(
             database,
             collection,
-            _visible(wanted, moment, again=both_forms),
+            visible(wanted, moment, again=both_forms),
             sort=sort,
             limit=limit + len(gone) if limit else 0,
         )
@@ -429,7 +277,7 @@ class Journal:
         forms = [detector, RETIRED + detector]
         wanted = {**query, "detector": {"$in": forms} if moment.past or both_forms else detector}
         return self.store.distinct(
-            database, collection, field, _visible(wanted, moment, again=both_forms)
+            database, collection, field, visible(wanted, moment, again=both_forms)
         )
 
     def count(self, moment: Moment, database: str, collection: str) -> int:
@@ -437,7 +285,7 @@ class Journal:
         place = (database, collection)
         if moment.gone.get(place) or moment.added.get(place):
             return sum(1 for _ in self.find(moment, *place, {}, both_forms=True))
-        return len(self.store.rows(*place, ("_id",), _visible({}, moment, again=True)))
+        return len(self.store.rows(*place, ("_id",), visible({}, moment, again=True)))
 
     def steady(self, moment: Moment, places: Iterable[Place], read: Callable[[bool], T]) -> T:
         """Return what is read of places at a moment, whatever others write meanwhile.
@@ -464,7 +312,7 @@ class Journal:
             return False
         touched = set(places)
         return any(
-            _place(e) in touched and ("set" in e or event["action"] == "adopt")
+            place_of(e) in touched and ("set" in e or event["action"] == "adopt")
             for event in self.events(after=moment.seq, upto=head.seq)
             for e in event["versions"]
         )
@@ -544,7 +392,7 @@ class Journal:
                 self._saw(event["_id"])
                 self._last = self._after(event, done=self._finish(event))
                 return event
-            moment = self._settled(_followed(moment, later))
+            moment = self._settled(followed(moment, later))
             self._saw(moment.seq)
             if any(proposal.is_stale_after(event) for event in later):
                 proposal = propose(moment)
@@ -561,7 +409,7 @@ class Journal:
         rows = self.store.rows(JOURNAL_DATABASE, JOURNAL, ("_id",), query)
         still = {seq for (seq,) in rows}
         kept = [e for e in moment.pending if e["_id"] in still or e["action"] in REMOVING]
-        return _with_pending(moment, kept)
+        return with_pending(moment, kept)
 
     def _same(self, event: Document, later: Sequence[Document]) -> Document | None:
         """Return an event that another writer committed under this event's nonce."""
@@ -593,19 +441,9 @@ class Journal:
             "open": lowest,
             "versions": [dict(made) for made in proposal.build(seq, at)],
         }
-        try:
-            text = canonical(event)
-        except (TypeError, ValueError):
-            check_fields(event)  # says which value it is
-            raise
-        event["digest"] = _sha256(text)  # as `digest_of`: what that leaves out is not there yet
+        event = sealed(event)
         if not self.store.transactional or proposal.action == PURGE:
             event["pending"] = True  # bytes go after the event, on every store
-        if len(text) > MAX_EVENT_BYTES:
-            raise BadDocument(
-                f"one event of {len(text) / 1e6:.1f} MB is too large (at most "
-                f"{MAX_EVENT_BYTES / 1e6:.0f} MB); write fewer constants at once"
-            )
         return event
 
     def check_clock(self, moment: Moment) -> None:
@@ -754,7 +592,7 @@ class Journal:
         """Bring the documents into the state that an event says."""
         entries: list[Document] = event["versions"]
         added = [e for e in entries if "document" in e]
-        for (database, collection), group in _grouped(added, _place).items():
+        for (database, collection), group in grouped(added, place_of).items():
             documents = [e["document"] for e in group]
             self.store.insert(database, collection, documents, ignore_duplicates=True)
             if event["action"] == "adopt":
@@ -764,11 +602,11 @@ class Journal:
                     self.store.update(database, collection, query, set=given)
             self.step("after documents")
         leaving = [e for e in entries if "set" in e]
-        for group in _grouped(leaving, lambda e: canonical([*_place(e), e["set"]])).values():
+        for group in grouped(leaving, lambda e: canonical([*place_of(e), e["set"]])).values():
             query = {"_id": {"$in": [e["id"] for e in group]}, "out": {"$exists": False}}
             # Guarded by `out`: a document leaves once, however late its writer comes.
             self.store.update(
-                *_place(group[0]), query, set=group[0]["set"], unset=group[0].get("unset", [])
+                *place_of(group[0]), query, set=group[0]["set"], unset=group[0].get("unset", [])
             )
             self.step("after retiring")
         inventory.note_payloads(self.store, added)
@@ -779,7 +617,7 @@ class Journal:
         self.step("before removal")
         with self.store.sweeping() as free:
             if free:
-                for database, group in _grouped(event["versions"], lambda e: e["database"]).items():
+                for database, group in grouped(event["versions"], lambda e: e["database"]).items():
                     self.store.remove(database, [e["id"] for e in group])
         return free
 
@@ -803,7 +641,7 @@ class Journal:
         StoreUnavailable
             If bytes that an event removes are kept by a writer at work.
         """
-        for group in _replayable(events, at_once=self.store.transactional):
+        for group in replayable(events, at_once=self.store.transactional):
             self.step("before event")
             try:
                 with self.store.transaction():
@@ -845,106 +683,8 @@ class Journal:
     # the chain ---------------------------------------------------------------------------------
 
     def verify(self) -> int:
-        """Walk the chain from the first event to the last.
+        """Walk the chain from the first event to the last; return how many there are.
 
-        Returns
-        -------
-        n_events : int
-            How many there are.
-
-        Raises
-        ------
-        Corrupt
-            Naming the first event that is missing, changed or out of place.
-        BadQuestion
-            If the events are those of a bundle, which keeps them in part.
+        Errors are those of `cdb.events.check_chain`.
         """
-        seq, previous, at = 0, "", 0
-        for event in self.events():
-            if event["_id"] != seq + 1:
-                raise Corrupt(f"event {seq + 1} of the journal is missing")
-            seq += 1
-            if event.get("trimmed"):
-                raise BadQuestion(
-                    f"event {seq} is here in part, as in every bundle: verify the store that the "
-                    "bundle is of"
-                )
-            if digest_of(event) != event.get("digest"):
-                raise Corrupt(f"event {seq} of the journal was changed after it was written")
-            if event["previous"] != previous or event["at"] <= at:
-                raise Corrupt(f"event {seq} of the journal does not follow the one before it")
-            previous, at = event["digest"], event["at"]
-        return seq
-
-
-def _replayable(events: Sequence[Document], *, at_once: bool) -> Iterator[list[Document]]:
-    """Yield groups that go in together: what removes bytes is completed before what follows."""
-    group: list[Document] = []
-    for event in events:
-        group.append(event)
-        if not at_once or event["action"] in (SWEEP, PURGE):
-            yield group
-            group = []
-    if group:
-        yield group
-
-
-def _with_pending(moment: Moment, pending: Iterable[Document]) -> Moment:
-    events = tuple(pending)
-    added: dict[Place, dict[str, Document]] = {}
-    gone: dict[Place, dict[str, int]] = {}
-    for event in events:
-        for made in event["versions"]:
-            if "document" in made:
-                added.setdefault(_place(made), {})[made["id"]] = made["document"]
-            elif "set" in made:
-                gone.setdefault(_place(made), {})[made["id"]] = event["_id"]
-    return Moment(
-        moment.seq,
-        moment.at,
-        moment.asked,
-        moment.provisional,
-        moment.head,
-        events,
-        added,
-        gone,
-    )
-
-
-def _followed(moment: Moment, later: Sequence[Document]) -> Moment:
-    """Return the moment after some more events.
-
-    What they say is taken from themselves if they may be incomplete; the others are in their
-    collections, and keeping them would make each attempt of a writer that loses often slower than
-    the one before, until it never wins. Of bytes that are removed it is told for good.
-    """
-    last = later[-1]
-    head = Head(last["_id"], last["at"], last["digest"], last["open"], bool(last.get("pending")))
-    followed = Moment(head.seq, head.at, False, False, head)
-    kept = [e for e in later if e.get("pending") or e["action"] in REMOVING]
-    return _with_pending(followed, (*moment.pending, *kept))
-
-
-def _visible(query: Mapping[str, Any], moment: Moment, *, again: bool) -> Document:
-    """Add to a query: visible at a moment; if asked `again`, whatever was adopted since."""
-    foreign: Document = {"seq": {"$exists": False}}
-    if moment.asked:
-        foreign["_id"] = {"$lt": moment.foreign_before}
-    there = [{"seq": {"$lte": moment.seq}}, foreign]
-    if again and not moment.asked:
-        there.append({"adopted": {"$gt": moment.seq}})
-    still = {"$or": [{"out": {"$exists": False}}, {"out": {"$gt": moment.seq}}]}
-    return {**query, "$and": [{"$or": there}, still, *query.get("$and", [])]}
-
-
-def _place(made: Mapping[str, Any]) -> Place:
-    return made["database"], made["collection"]
-
-
-def _grouped(
-    entries: Iterable[Document], key: Callable[[Document], Any]
-) -> dict[Any, list[Document]]:
-    groups: dict[Any, list[Document]] = {}
-    for made in entries:
-        groups.setdefault(key(made), []).append(made)
-    return groups
+        return check_chain(self.events())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from cdb.errors import NotFound
-from cdb.journal import PURGE
+from cdb.events import PURGE
 from cdb.names import PREFIX
 from cdb.stores.base import Store
 from cdb.stores.query import Document

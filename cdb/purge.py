@@ -11,8 +11,10 @@ from typing import Any
 
 from cdb.constant import RETIRED, Version, version_of
 from cdb.errors import BadQuestion
-from cdb.journal import PURGE, Journal, Moment, Proposal, entry
+from cdb.events import PURGE, Proposal, entry
+from cdb.journal import Journal
 from cdb.ledger import places
+from cdb.moments import Moment
 from cdb.names import REGISTER
 from cdb.stores.query import Document
 

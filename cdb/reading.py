@@ -14,8 +14,9 @@ from cdb.calibconst import Calibconst, Detector
 from cdb.constant import Version, version_of
 from cdb.errors import BadQuestion, NotFound, shown
 from cdb.indexes import Indexes
-from cdb.journal import Head, Journal, Moment
+from cdb.journal import Journal
 from cdb.lookup import Place, Question
+from cdb.moments import Head, Moment
 from cdb.search import Explanation
 from cdb.stores.base import Progress
 from cdb.stores.query import Query, Sort

@@ -18,8 +18,8 @@ from cdb.calibconst import Detector
 from cdb.constant import Version, check_given
 from cdb.database import Database
 from cdb.errors import BadQuestion, NotFound, WrongState
-from cdb.journal import Moment
 from cdb.lookup import Question
+from cdb.moments import Moment
 from cdb.search import Candidate, Explanation
 from cdb.stores.cache import Cache, default_cache
 from cdb.stores.cached import CachedStore

@@ -7,8 +7,9 @@ from typing import Any
 from cdb import validity
 from cdb.constant import RETIRED, Version, version_of
 from cdb.errors import shown
-from cdb.journal import Journal, Moment
+from cdb.journal import Journal
 from cdb.lookup import Closest, Place, Prior, Question, Row, Rule, choose, row_of, rule_at
+from cdb.moments import Moment
 
 # A winner comes first or right after documents of other programs; the rest is for these.
 PAGE = 4

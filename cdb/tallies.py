@@ -4,7 +4,9 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cdb.journal import Journal, Moment, Place
+from cdb.events import Place
+from cdb.journal import Journal
+from cdb.moments import Moment
 from cdb.names import PREFIX
 
 

@@ -30,7 +30,9 @@ from typing import Any
 
 from cdb.actor import actor
 from cdb.errors import BadName, BadTime, NotFound, WrongState, shown
-from cdb.journal import Journal, Moment, Proposal, entry
+from cdb.events import Proposal, entry
+from cdb.journal import Journal
+from cdb.moments import Moment
 from cdb.rights import Rights, check_pattern
 from cdb.stores.layout import JOURNAL, JOURNAL_DATABASE, TOKENS
 from cdb.stores.query import Document

@@ -10,7 +10,9 @@ from typing import Any
 
 from cdb import inventory, names
 from cdb.errors import BadDocument, NotFound, WrongState
-from cdb.journal import Journal, Moment, Proposal, entry
+from cdb.events import Proposal, entry
+from cdb.journal import Journal
+from cdb.moments import Moment
 from cdb.stores.base import Blob
 
 PLACE = "fs.files"

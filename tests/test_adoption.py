@@ -6,8 +6,8 @@ from cdb import adoption
 from cdb.adoption import adopt, strangers
 from cdb.database import Database
 from cdb.errors import NotFound
+from cdb.events import MAX_EVENT_BYTES, canonical
 from cdb.fsck import Check
-from cdb.journal import MAX_EVENT_BYTES, canonical
 from cdb.payload import digest
 from cdb.stores.memory import MemoryStore
 from tests.programs import EPIX, OtherProgram, interrupted_at

@@ -181,8 +181,8 @@ def test_bytes_that_were_taken_back_before_any_document_are_litter(quick_db):
 
 def many(db: Database, number: int) -> None:
     """File documents under a few events, as an import would."""
-    from cdb.journal import Proposal
-    from cdb.journal import entry as entry_of
+    from cdb.events import Proposal
+    from cdb.events import entry as entry_of
     from cdb.stores.base import new_id
 
     def build(seq: int, at: int):

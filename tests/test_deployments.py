@@ -5,8 +5,8 @@ import pytest
 from cdb import deployments
 from cdb.database import Database
 from cdb.errors import NotFound, WrongState
+from cdb.events import Proposal
 from cdb.fsck import Check
-from cdb.journal import Proposal
 from cdb.stores.memory import MemoryStore
 from tests.programs import EPIX, interrupted_at
 

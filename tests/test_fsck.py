@@ -11,8 +11,8 @@ import pytest
 from cdb import deployments
 from cdb.database import Database
 from cdb.errors import NotFound
+from cdb.events import Proposal
 from cdb.fsck import Check, Finding
-from cdb.journal import Proposal
 from cdb.stores.memory import MemoryStore
 from tests.programs import EPIX, SECOND, Died, OtherProgram, dying_at
 

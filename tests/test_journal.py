@@ -17,16 +17,10 @@ from cdb.errors import (
     StoreUnavailable,
     WrongClock,
 )
+from cdb.events import MAX_EVENT_BYTES, Proposal, digest_of, entry
 from cdb.fsck import Check
-from cdb.journal import (
-    Head,
-    Journal,
-    Moment,
-    Proposal,
-    canonical,
-    digest_of,
-    entry,
-)
+from cdb.journal import Journal
+from cdb.moments import Head, Moment
 from cdb.stores.memory import MemoryStore
 from tests.programs import EPIX, Died, OtherProgram, dying_at, interrupted_at
 
@@ -121,12 +115,6 @@ def test_an_appended_event_has_to_follow(three, change):
     three.store.insert(*EVENTS, [forged | {"digest": digest_of(forged)}])
     with pytest.raises(Corrupt, match="event 4 of the journal does not follow"):
         three.journal.verify()
-
-
-def test_the_canonical_form_is_what_the_design_says():
-    assert canonical({"b": [1, {"d": None, "c": "é"}], "a": True}) == (
-        '{"a":true,"b":[1,{"c":"é","d":null}]}'.encode()
-    )
 
 
 def test_completing_an_event_does_not_change_its_digest(pending_db):
@@ -253,23 +241,6 @@ def test_a_taken_number_that_nobody_shows_is_told(pending_db, monkeypatch, impat
     monkeypatch.setattr(pending_db.store, "_insert", taken)
     with pytest.raises(StoreUnavailable, match="event 1 is taken, but the store does not show"):
         pending_db.journal.commit(lambda _: proposal)
-
-
-def event(action="add", **names):
-    return {"action": action, "versions": [{"database": "d", "id": "i", "key": "k", **names}]}
-
-
-@pytest.mark.parametrize(
-    ("between", "stale"),
-    [(event(), True), (event(key="other"), False), (event("retire"), True),
-     (event("sweep", key="other"), False), (event("sweep", id="upload"), True),
-     (event("sweep", database="other", id="upload"), False)],
-)  # fmt: skip
-def test_only_what_a_proposal_rests_on_makes_it_stale(between, stale):
-    proposal = Proposal(
-        "add", "", lambda *_: [], frozenset("k"), uploads=frozenset([("d", "upload")])
-    )
-    assert proposal.is_stale_after(between) is stale
 
 
 def test_a_writer_of_another_key_is_not_asked_again(pending_db):
@@ -479,7 +450,7 @@ def test_a_wrong_clock_still_reads_and_says_what_is_there_already():
 
 
 def test_an_event_that_is_too_large_is_refused(memory_db):
-    big = "x" * rules.MAX_EVENT_BYTES
+    big = "x" * MAX_EVENT_BYTES
     made = [entry("cdb_xpp1", EPIX, "0" * 24, "k", {"_id": "0" * 24, "comment": big})]
     proposal = Proposal("add", "", lambda *_: made, frozenset())
     with pytest.raises(BadDocument, match=r"of 12\.0 MB is too large .* fewer constants at once"):

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from cdb import errors
 from cdb.constant import Version
 from cdb.errors import CalibError
-from cdb.journal import Moment
+from cdb.moments import Moment
 from cdb.web.service import Service
 
 # The first class that an error belongs to decides.

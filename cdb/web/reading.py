@@ -14,7 +14,7 @@ import cdb
 from cdb import names
 from cdb.constant import Version
 from cdb.errors import BadQuestion, NotFound, shown
-from cdb.journal import Moment
+from cdb.moments import Moment
 from cdb.reading import Holding
 from cdb.validity import from_microseconds
 from cdb.web import answers

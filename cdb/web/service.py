@@ -10,7 +10,7 @@ from anyio import to_thread
 from starlette.requests import Request
 
 from cdb.database import Database
-from cdb.journal import Head, Moment
+from cdb.moments import Head, Moment
 from cdb.reading import AsOf
 from cdb.stores.kept import Kept
 from cdb.web.settings import Settings

@@ -175,7 +175,7 @@ def test_a_swept_upload_must_be_sent_again(client: TestClient, quick_store: Stor
 
 def sweep(db: Database, database: str, blob_id: str) -> None:
     """Commit a sweep whose bytes are still there: what counts is the event."""
-    from cdb.journal import Proposal, entry
+    from cdb.events import Proposal, entry
 
     made = entry(database, "fs.files", blob_id, f"{database}/fs.files/{blob_id}")
     db.journal.commit(lambda _: Proposal("sweep", "", lambda *_: [made], frozenset()))
