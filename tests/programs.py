@@ -136,7 +136,7 @@ class OtherProgram:
             blob, _ = self.store._blobs[database, blob_id]
             self.store._blobs[database, blob_id] = blob, bytes(data)
         elif isinstance(self.store, EmbeddedStore):
-            path = self.store._file(self.store._record(database, blob_id)[1])
+            path = self.store._files.path(self.store._record(database, blob_id)[1])
             path.chmod(0o600)
             path.write_bytes(data)
         else:

@@ -11,15 +11,10 @@ reader may keep one mapped for as long as it likes.
 """
 
 import contextlib
-import errno
-import fcntl
-import functools
 import hashlib
 import itertools
 import json
-import mmap
 import os
-import re
 import sqlite3
 import threading
 import time
@@ -29,46 +24,35 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cdb.errors import (
-    CalibError,
-    Corrupt,
-    Duplicate,
-    NotFound,
-    StoreFull,
-    StoreRefused,
-    StoreUnavailable,
-)
-from cdb.stores import forks
+from cdb.errors import Duplicate, NotFound, StoreRefused
+from cdb.stores import forks, tables
 from cdb.stores.base import Blob, Progress, Store, new_id
-from cdb.stores.layout import (
-    COLUMNS,
-    CONSTANT_INDEXES,
-    JOURNAL_INDEXES,
-    REGISTER_INDEXES,
-)
+from cdb.stores.folders import BUSY_SECONDS, is_full, sync, translated, writable
+from cdb.stores.layout import COLUMNS
+from cdb.stores.payload_files import PayloadFiles
 from cdb.stores.query import (
     Document,
     Query,
     Sort,
     check_query,
-    kind,
     matches,
     sort_documents,
     sort_values,
 )
-
-VERSION = 2  # 2: the index of nonces
-BUSY_SECONDS = 60
-BLOCK = 8 * 2**20
-# What SQLite's shared memory and the begin of a log take.
-SHARED_BYTES = 2**16
-# Reading a small file is quicker than mapping it.
-MAPPED_FROM = 2**20
+from cdb.stores.sql import (
+    COLUMN_LIST,
+    KEPT,
+    Conditions,
+    body_of,
+    column,
+    from_column,
+    order_by,
+    selected,
+    to_column,
+)
 
 # Of connections, so that a new one is never taken for an old one.
 _NUMBERS = itertools.count()
-
-_ORDERINGS = {"$lt": "<", "$lte": "<=", "$gt": ">", "$gte": ">="}
 
 
 class EmbeddedStore(Store):
@@ -91,11 +75,11 @@ class EmbeddedStore(Store):
         self.folder = Path(folder).expanduser().absolute()
         self.url = self.folder.as_uri()
         self.path = self.folder / "documents.sqlite"
-        self._payloads = str(self.folder / "payloads")
+        self._files = PayloadFiles(self.folder / "payloads")
         self._local = threading.local()
         self._places: dict[tuple[str, str], int] = {}
-        self._conditions: dict[tuple[object, ...], tuple[str, bool]] = {}
-        with _translated(self.folder):
+        self._conditions = Conditions()
+        with translated(self.folder):
             is_in_the_way = self.folder.exists() and not self.folder.is_dir()
         if is_in_the_way:
             raise StoreRefused(f"{self.folder} is not a folder; give one that is, or a new name")
@@ -109,7 +93,7 @@ class EmbeddedStore(Store):
             if self._local.frozen is None or self._local.frozen == self._stamp():
                 return connection
             self.close()
-        with _translated(self.folder):
+        with translated(self.folder):
             # An empty file was left by a writer that found no room, and holds nothing.
             there = self.path.exists() and self.path.stat().st_size > 0
         return self._connect() if there else None
@@ -127,7 +111,7 @@ class EmbeddedStore(Store):
             return False
 
     def _connect(self) -> sqlite3.Connection:
-        with _translated(self.folder):
+        with translated(self.folder):
             if forks.crossed(self.path):
                 raise StoreRefused(
                     f"{self.folder} was in use when this process was forked; start processes "
@@ -141,18 +125,18 @@ class EmbeddedStore(Store):
             try:
                 connection, version = self._opened(alone=alone)
             except sqlite3.OperationalError:
-                if alone or self._is_logged() or not _is_full(self.folder):
+                if alone or self._is_logged() or not is_full(self.folder):
                     raise
                 frozen = self._stamp()
                 connection, version = self._opened(alone=True)
-            if version > VERSION:
+            if version > tables.VERSION:
                 raise StoreRefused(
                     f"{self.folder} was made by a newer cdb (layout {version}, this one knows "
-                    f"{VERSION}); install that version"
+                    f"{tables.VERSION}); install that version"
                 )
             # Who may only read does without the indexes of a later layout.
-            if version == 0 or (version < VERSION and not alone and _writable(self.path)):
-                _make_tables(connection)
+            if version == 0 or (version < tables.VERSION and not alone and writable(self.path)):
+                tables.make_tables(connection)
         self._local.connection, self._local.depth = connection, 0
         self._local.number = next(_NUMBERS)
         self._local.frozen = frozen
@@ -171,7 +155,7 @@ class EmbeddedStore(Store):
             factory=forks.Connection,
         )
         try:
-            connection.execute("PRAGMA query_only = ON" if not _writable(self.path) else "SELECT 1")
+            connection.execute("PRAGMA query_only = ON" if not writable(self.path) else "SELECT 1")
             connection.execute("PRAGMA mmap_size = 268435456")
             return connection, connection.execute("PRAGMA user_version").fetchone()[0]
         except BaseException:
@@ -181,7 +165,7 @@ class EmbeddedStore(Store):
     def _writing(self) -> sqlite3.Connection:
         connection = self._connection()
         if connection is None:
-            with _translated(self.folder):
+            with translated(self.folder):
                 self._make()
             connection = self._connect()
         elif self._local.frozen and not self._local.depth and os.access(self.folder, os.W_OK):
@@ -203,12 +187,12 @@ class EmbeddedStore(Store):
                 beside.touch()
                 connection = sqlite3.connect(beside, isolation_level=None, factory=forks.Connection)
                 with contextlib.closing(connection):
-                    _make_tables(connection)
+                    tables.make_tables(connection)
                 # If another process was first, its file is used; if no file may have two names,
                 # one is made in its place.
                 with contextlib.suppress(OSError):
                     os.link(beside, self.path)
-                _sync_folder(self.folder)
+                sync(self.folder)
             finally:
                 for ending in ("", "-wal", "-shm", "-journal"):
                     beside.with_name(beside.name + ending).unlink(missing_ok=True)
@@ -221,7 +205,7 @@ class EmbeddedStore(Store):
     @property
     def payloads(self) -> Path:
         """The folder of the payloads."""
-        return self.folder / "payloads"
+        return self._files.folder
 
     def _place(self, database: str, collection: str, *, make: bool = False) -> int | None:
         place = self._places.get((database, collection))
@@ -230,7 +214,7 @@ class EmbeddedStore(Store):
         connection = self._writing() if make else self._connection()
         if connection is None:
             return None
-        with _translated(self.folder):
+        with translated(self.folder):
             if make:
                 connection.execute(
                     "INSERT OR IGNORE INTO places (database, collection) VALUES (?, ?)",
@@ -249,18 +233,6 @@ class EmbeddedStore(Store):
 
     # documents ---------------------------------------------------------------------------------
 
-    def _condition(self, query: Query, sort: Sort = ()) -> tuple[str, list[Any], bool]:
-        """Translate a query; the text of one that differs only in values is kept."""
-        first = sort[0][0] if sort else None
-        shape: list[object] = [first]
-        values: list[Any] = []
-        _flatten(query, shape, values)
-        key = tuple(shape)
-        if key not in self._conditions:
-            where, _, exact = _where(query, first)
-            self._conditions[key] = where, exact
-        return self._conditions[key][0], values, self._conditions[key][1]
-
     def _find(
         self, database: str, collection: str, query: Query, sort: Sort, limit: int
     ) -> Iterator[Document]:
@@ -268,12 +240,12 @@ class EmbeddedStore(Store):
         connection = self._connection()
         if place is None or connection is None:
             return
-        where, values, exact = self._condition(query, sort)
-        order, sorted_here = _order(tuple(sort))
+        where, values, exact = self._conditions.of(query, sort)
+        order, sorted_here = order_by(tuple(sort))
         sql = f"SELECT body FROM documents WHERE place = ? AND {where}{order}"
         if limit and exact and sorted_here:
             sql += f" LIMIT {limit}"
-        with _translated(self.folder):
+        with translated(self.folder):
             cursor = connection.execute(sql, (place, *values))
         documents = _decoded(cursor, self.folder)
         if not exact:
@@ -298,29 +270,29 @@ class EmbeddedStore(Store):
         connection = self._connection()
         if place is None or connection is None:
             return []
-        where, values, exact = self._condition(query, sort)
-        order, sorted_here = _order(tuple(sort))
-        columns = _selected(tuple(fields))
+        where, values, exact = self._conditions.of(query, sort)
+        order, sorted_here = order_by(tuple(sort))
+        columns = selected(tuple(fields))
         if not (exact and sorted_here and columns):
             return super()._rows(database, collection, fields, query, sort, limit)
         sql = f"SELECT {columns} FROM documents WHERE place = ? AND {where}{order}"
-        with _translated(self.folder):
+        with translated(self.folder):
             rows = connection.execute(f"{sql} LIMIT {limit or -1}", (place, *values)).fetchall()
-        return [tuple(_from_column(value) for value in row) for row in rows]
+        return [tuple(from_column(value) for value in row) for row in rows]
 
     def _columns(
         self, database: str, collection: str, fields: Sequence[str], query: Query
     ) -> dict[str, list[Any]]:
         place = self._place(database, collection)
         connection = self._connection()
-        where, values, exact = self._condition(query)
-        if place is None or connection is None or not exact or not {*fields} <= _KEPT:
+        where, values, exact = self._conditions.of(query)
+        if place is None or connection is None or not exact or not {*fields} <= KEPT:
             return super()._columns(database, collection, fields, query)
         # As one text a column, made and read by C alone: a third of the time that rows take.
-        arrays = ", ".join(f"json_group_array({_column(name)})" for name in fields)
+        arrays = ", ".join(f"json_group_array({column(name)})" for name in fields)
         sql = f"SELECT {arrays} FROM documents WHERE place = ? AND {where}"
         try:
-            with _translated(self.folder):
+            with translated(self.folder):
                 texts = connection.execute(sql, (place, *values)).fetchone()
             return {
                 name: json.loads(text, parse_float=_refused)
@@ -337,22 +309,22 @@ class EmbeddedStore(Store):
         documents: Sequence[Mapping[str, Any]],
         ignore_duplicates: bool,
     ) -> None:
-        with self.transaction(), _translated(self.folder):
+        with self.transaction(), translated(self.folder):
             connection = self._writing()
             place = self._place(database, collection, make=True)
             clause = "OR IGNORE " if ignore_duplicates else ""
             marks = ", ".join("?" * (len(COLUMNS) + 3))
-            sql = f"INSERT {clause}INTO documents (place, id, body, {_COLUMNS}) VALUES ({marks})"
+            sql = f"INSERT {clause}INTO documents (place, id, body, {COLUMN_LIST}) VALUES ({marks})"
             for document in documents:
-                columns = [_to_column(document.get(name)) for name in COLUMNS]
-                row = (place, document["_id"], _body(document), *columns)
+                columns = [to_column(document.get(name)) for name in COLUMNS]
+                row = (place, document["_id"], body_of(document), *columns)
                 try:
                     added = connection.execute(sql, row)
                 except sqlite3.IntegrityError:
                     name = f"{database}/{collection}/{document['_id']}"
                     raise Duplicate(f"{name} is there already") from None
                 if added.rowcount:
-                    _add_parts(connection, added.lastrowid, document)
+                    tables.add_parts(connection, added.lastrowid, document)
 
     def _update(
         self,
@@ -364,7 +336,7 @@ class EmbeddedStore(Store):
     ) -> int:
         if self._place(database, collection) is None:
             return 0
-        with self.transaction(), _translated(self.folder):
+        with self.transaction(), translated(self.folder):
             connection = self._writing()
             found = list(self._find(database, collection, query, (), 0))
             assigned = ", ".join(f'"{name}" = ?' for name in COLUMNS)
@@ -374,8 +346,8 @@ class EmbeddedStore(Store):
                 document.update(set)
                 for name in unset:
                     document.pop(name, None)
-                columns = [_to_column(document.get(name)) for name in COLUMNS]
-                connection.execute(sql, (_body(document), *columns, place, document["_id"]))
+                columns = [to_column(document.get(name)) for name in COLUMNS]
+                connection.execute(sql, (body_of(document), *columns, place, document["_id"]))
             return len(found)
 
     def distinct(
@@ -385,7 +357,7 @@ class EmbeddedStore(Store):
         query = query or {}
         check_query(query)
         place = self._place(database, collection)
-        where, values, exact = self._condition(query)
+        where, values, exact = self._conditions.of(query)
         connection = self._connection()
         if place is None or connection is None:
             return []
@@ -395,10 +367,10 @@ class EmbeddedStore(Store):
         # One step of the index per value, instead of one per document.
         result: list[Any] = []
         smallest = f'SELECT MIN("{field}") FROM documents WHERE place = ? AND {where} AND "{field}"'
-        with _translated(self.folder):
+        with translated(self.folder):
             found = connection.execute(f"{smallest} IS NOT NULL", (place, *values)).fetchone()[0]
             while found is not None:
-                result.append(_from_column(found))
+                result.append(from_column(found))
                 found = connection.execute(f"{smallest} > ?", (place, *values, found)).fetchone()[0]
         return result
 
@@ -407,7 +379,7 @@ class EmbeddedStore(Store):
         place, connection = self._place(database, collection), self._connection()
         if place is None or connection is None:
             return 0
-        with _translated(self.folder):
+        with translated(self.folder):
             sql = "SELECT COUNT(*) FROM documents WHERE place = ?"
             return int(connection.execute(sql, (place,)).fetchone()[0])
 
@@ -431,7 +403,7 @@ class EmbeddedStore(Store):
         connection = self._connection()
         if connection is None:
             return []
-        with _translated(self.folder):
+        with translated(self.folder):
             return [row[0] for row in connection.execute(sql, values)]
 
     @contextmanager
@@ -441,12 +413,12 @@ class EmbeddedStore(Store):
         if self._local.depth:
             yield
             return
-        with _translated(self.folder):
+        with translated(self.folder):
             connection.execute("BEGIN IMMEDIATE")
         self._local.depth = 1
         try:
             yield
-            with _translated(self.folder):
+            with translated(self.folder):
                 connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
@@ -482,8 +454,8 @@ class EmbeddedStore(Store):
         """See `Store.put`; the name of the file needs a digest, whoever wrote the bytes."""
         connection = self._writing()
         sha256 = blob.sha256 or hashlib.sha256(data).hexdigest()
-        with self._payload_lock(fcntl.LOCK_SH), _translated(self.folder):
-            self._write_file(self._file(sha256), data, progress)
+        with self._files.locked(alone=False), translated(self.folder):
+            self._files.write(sha256, data, progress)
             # The record needs no sync of its own: the event that names it comes later in the
             # same log, and a power cut that takes the record takes the event too.
             connection.execute("PRAGMA synchronous = NORMAL")
@@ -495,34 +467,6 @@ class EmbeddedStore(Store):
                 )
             finally:
                 connection.execute("PRAGMA synchronous = FULL")
-
-    def _write_file(self, path: Path, data: bytes | memoryview, progress: Progress | None) -> None:
-        """Write a payload beside its place, sync it, move it there; whole bytes stay."""
-        view = memoryview(data).cast("B") if memoryview(data).nbytes else memoryview(b"")
-        if path.exists() and _digest(path) == path.name:
-            if progress:
-                progress(view.nbytes)
-            return
-        if not path.parent.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _sync_folder(path.parent.parent)
-        beside = path.parent / f".{uuid.uuid4().hex}.part"
-        try:
-            with beside.open("xb", buffering=0) as file:
-                for start in range(0, view.nbytes, BLOCK):
-                    block = view[start : start + BLOCK]
-                    written = 0
-                    while written < block.nbytes:
-                        written += file.write(block[written:])
-                    if progress:
-                        progress(block.nbytes)
-                os.fsync(file.fileno())
-            beside.chmod(0o444)
-            beside.replace(path)
-            _sync_folder(path.parent)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
 
     def read(
         self,
@@ -536,18 +480,12 @@ class EmbeddedStore(Store):
         record = self._record(database, blob_id)
         if record is None:
             raise NotFound(f"no bytes {blob_id} in {database}")
-        try:
-            with _translated(self.folder), open(self._name(record[1]), "rb", buffering=0) as file:
-                if os.fstat(file.fileno()).st_size < MAPPED_FROM:
-                    return file.read()
-                return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        except FileNotFoundError:
-            raise NotFound(f"the file of payload {record[1]} is gone: run `cdb fsck`") from None
+        return self._files.read(record[1])
 
     def blob(self, database: str, blob_id: str) -> Blob | None:
         """See `Store.blob`."""
         record = self._record(database, blob_id)
-        if record is None or not self._file(record[1]).exists():
+        if record is None or not self._files.path(record[1]).exists():
             return None
         return Blob(record[0], record[2], record[1], record[3], record[4])
 
@@ -557,7 +495,7 @@ class EmbeddedStore(Store):
         if connection is None:
             return
         sql = "SELECT id, sha256, nbytes, head, at FROM uploads WHERE database = ?"
-        with _translated(self.folder):
+        with translated(self.folder):
             records = connection.execute(sql, (database,)).fetchall()
         for record in records:
             yield Blob(record[0], record[2], record[1], record[3], record[4])
@@ -565,13 +503,13 @@ class EmbeddedStore(Store):
     def uploads(self, database: str, sha256: str) -> list[Blob]:
         """See `Store.uploads`."""
         connection = self._connection()
-        if connection is None or not self._file(sha256).exists():
+        if connection is None or not self._files.path(sha256).exists():
             return []
         sql = (
             "SELECT id, nbytes, sha256, head, at FROM uploads"
             " WHERE sha256 = ? AND +database = ? ORDER BY at DESC"
         )
-        with _translated(self.folder):
+        with translated(self.folder):
             return [Blob(*row) for row in connection.execute(sql, (sha256, database))]
 
     def remove(self, database: str, blob_ids: Sequence[str]) -> None:
@@ -581,7 +519,7 @@ class EmbeddedStore(Store):
             record = self._record(database, blob_id)
             if record is None:
                 continue
-            with _translated(self.folder):
+            with translated(self.folder):
                 connection.execute(
                     "DELETE FROM uploads WHERE database = ? AND id = ?", (database, blob_id)
                 )
@@ -589,7 +527,7 @@ class EmbeddedStore(Store):
                     "SELECT 1 FROM uploads WHERE sha256 = ? LIMIT 1", (record[1],)
                 ).fetchone()
                 if shared is None:
-                    self._file(record[1]).unlink(missing_ok=True)
+                    self._files.remove(record[1])
 
     @contextmanager
     def sweeping(self) -> Iterator[bool]:
@@ -599,7 +537,7 @@ class EmbeddedStore(Store):
             yield True
             return
         try:
-            with self._payload_lock(fcntl.LOCK_EX | fcntl.LOCK_NB):
+            with self._files.locked(alone=True):
                 self._local.sweeping = True
                 yield True
         except BlockingIOError:
@@ -612,48 +550,24 @@ class EmbeddedStore(Store):
         connection = self._connection()
         if connection is None:
             return []
-        with _translated(self.folder):
+        with translated(self.folder):
             known = {row[0] for row in connection.execute("SELECT DISTINCT sha256 FROM uploads")}
-        found = []
-        for path in sorted(self.payloads.glob("*/*")):
-            age = _age(path)
-            if path.name not in known and age is not None and age >= older_than:
-                found.append(str(path.relative_to(self.payloads)))
-        return found
+        return self._files.litter(known, older_than)
 
     def remove_litter(self, names: Sequence[str]) -> None:
         """See `Store.remove_litter`."""
-        for name in names:
-            (self.payloads / name).unlink(missing_ok=True)
+        self._files.remove_litter(names)
 
     def _record(self, database: str, blob_id: str) -> tuple[str, str, int, int, float] | None:
         connection = self._connection()
         if connection is None:
             return None
         sql = "SELECT id, sha256, nbytes, head, at FROM uploads WHERE database = ? AND id = ?"
-        with _translated(self.folder):
+        with translated(self.folder):
             record: tuple[str, str, int, int, float] | None = connection.execute(
                 sql, (database, blob_id)
             ).fetchone()
         return record
-
-    def _file(self, sha256: str) -> Path:
-        return Path(self._name(sha256))
-
-    def _name(self, sha256: str) -> str:
-        # On the way of every look-up, where a Path would cost as much as the reading.
-        return f"{self._payloads}/{sha256[:2]}/{sha256}"
-
-    @contextmanager
-    def _payload_lock(self, how: int) -> Iterator[None]:
-        with _translated(self.folder):
-            descriptor = os.open(self.payloads / ".writers", os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(descriptor, how)
-            yield
-        finally:
-            # Closing lets go of the lock; a killed process does the same.
-            os.close(descriptor)
 
     # the store itself --------------------------------------------------------------------------
 
@@ -673,15 +587,7 @@ class EmbeddedStore(Store):
 
         None where there is nothing yet, or for who may not write.
         """
-        if self._connection() is None:
-            return None
-        stamp = self.payloads / ".writers"
-        try:
-            with _translated(self.folder):
-                stamp.touch()
-                return stamp.stat().st_mtime
-        except StoreRefused:
-            return None
+        return None if self._connection() is None else self._files.clock()
 
     def describe(self) -> str:
         """See `Store.describe`."""
@@ -698,106 +604,12 @@ class EmbeddedStore(Store):
         self._local.pid = None
 
 
-_COLUMNS = ", ".join(f'"{name}"' for name in COLUMNS)
-
-
-def _make_tables(connection: sqlite3.Connection) -> None:
-    _log_ahead(connection)
-    connection.execute("BEGIN IMMEDIATE")
-    if connection.execute("PRAGMA user_version").fetchone()[0] < VERSION:
-        for statement in _schema():
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {VERSION}")
-    connection.execute("COMMIT")
-
-
-def _log_ahead(connection: sqlite3.Connection) -> None:
-    """Switch to WAL mode, for which SQLite does not wait while another process does the same."""
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-def _schema() -> Iterator[str]:
-    yield (
-        "CREATE TABLE IF NOT EXISTS places (id INTEGER PRIMARY KEY, database TEXT,"
-        " collection TEXT, UNIQUE (database, collection))"
-    )
-    # Columns without a type keep numbers and texts as they are; the body comes last, so that
-    # reading columns does not walk over it.
-    yield (
-        "CREATE TABLE IF NOT EXISTS documents (number INTEGER PRIMARY KEY,"
-        f" place INTEGER NOT NULL, id NOT NULL, {_COLUMNS}, body TEXT NOT NULL, UNIQUE (place, id))"
-    )
-    yield (
-        "CREATE TABLE IF NOT EXISTS parts (number INTEGER NOT NULL, name TEXT NOT NULL,"
-        " value NOT NULL, PRIMARY KEY (name, value, number)) WITHOUT ROWID"
-    )
-    yield (
-        "CREATE TABLE IF NOT EXISTS uploads (database TEXT NOT NULL, id TEXT NOT NULL,"
-        " sha256 TEXT NOT NULL, nbytes INTEGER NOT NULL, head INTEGER NOT NULL, at REAL NOT NULL,"
-        " PRIMARY KEY (database, id)) WITHOUT ROWID"
-    )
-    yield "CREATE INDEX IF NOT EXISTS uploads_by_digest ON uploads (sha256)"
-    for index in (*CONSTANT_INDEXES, *JOURNAL_INDEXES, *REGISTER_INDEXES):
-        if "." in index.fields[0][0]:
-            continue  # table `parts` serves it
-        fields = ", ".join(
-            f"{_column(name)} {'ASC' if direction > 0 else 'DESC'}"
-            for name, direction in index.fields
-        )
-        first = _column(index.fields[0][0])
-        yield (
-            f"CREATE INDEX IF NOT EXISTS documents_{index.name} ON documents (place, {fields})"
-            f" WHERE {first} IS NOT NULL"
-        )
-
-
-_PARTS = {index.fields[0][0] for index in JOURNAL_INDEXES if "." in index.fields[0][0]}
-
-
-def _add_parts(
-    connection: sqlite3.Connection, number: int | None, document: Mapping[str, Any]
-) -> None:
-    for name in _PARTS:
-        outer, inner = name.split(".")
-        for member in document.get(outer) or ():
-            if isinstance(member, dict) and kind(member.get(inner)) in (1, 2):
-                connection.execute(
-                    "INSERT OR IGNORE INTO parts VALUES (?, ?, ?)", (number, name, member[inner])
-                )
-
-
-def _column(name: str) -> str:
-    return "id" if name == "_id" else f'"{name}"'
-
-
-def _to_column(value: object) -> object:
-    # Truth values sort after texts on MongoDB, as blobs do in SQLite.
-    return bytes([value]) if isinstance(value, bool) else value
-
-
-def _from_column(value: object) -> object:
-    return value != b"\0" if isinstance(value, bytes) else value
-
-
-def _body(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-
-
 def _decoded(cursor: sqlite3.Cursor, folder: Path) -> Iterator[Document]:
     connection: Any = cursor.connection
     connection.readers += 1
     try:
         while True:
-            with _translated(folder):
+            with translated(folder):
                 bodies = cursor.fetchmany(32)
             if not bodies:
                 return
@@ -813,189 +625,3 @@ class _Inexact(ValueError):
 
 def _refused(text: str) -> float:
     raise _Inexact(text)
-
-
-@functools.lru_cache(256)
-def _selected(fields: tuple[str, ...]) -> str:
-    """Return the columns of fields; nothing if one has none."""
-    if not {*fields} <= _KEPT:
-        return ""
-    return ", ".join(_column(name) for name in fields)
-
-
-@functools.lru_cache(256)
-def _order(sort: tuple[tuple[str, int], ...]) -> tuple[str, bool]:
-    """Return the ORDER BY clause, and whether SQLite can do the sort."""
-    if not all(name == "_id" or name in COLUMNS for name, _ in sort):
-        return "", False
-    terms = [f"{_column(name)} {'ASC' if direction > 0 else 'DESC'}" for name, direction in sort]
-    return f" ORDER BY {', '.join(terms)}" if terms else "", True
-
-
-def _flatten(query: Query, shape: list[object], values: list[Any]) -> None:
-    """Part a query into what its SQL text depends on and the values, in the order of the text."""
-    for name, condition in query.items():
-        shape.append(name)
-        if name in ("$and", "$or"):
-            shape.append(len(condition))
-            for part in condition:
-                _flatten(part, shape, values)
-                shape.append(";")
-        elif name in _KEPT:
-            if not isinstance(condition, dict):
-                condition = {"=": condition}
-            for operator, value in condition.items():
-                shape.append(operator)
-                members = value if operator == "$in" else (value,)
-                for member in members:
-                    shape.append(member if operator == "$exists" else kind(member))
-                    if operator != "$exists" and member is not None:
-                        values.append(_to_column(member))
-            shape.append(",")
-        elif (members := _members(name, condition)) is not None:
-            shape.append(len(members))
-            values += [name, *members]
-        else:
-            shape.append(None)
-
-
-_KEPT = {"_id", *COLUMNS}
-
-
-def _where(query: Query, first: str | None = None) -> tuple[str, list[Any], bool]:
-    """Return a condition that every match fulfils, its values, and whether it is exact.
-
-    `first` is the first field of the sort: a range of another field is kept from SQLite's
-    planner (by a ``+``), which would rather use its index and sort all that it finds.
-    """
-    terms: list[str] = []
-    values: list[Any] = []
-    exact = True
-    for name, condition in query.items():
-        if name in ("$and", "$or"):
-            parts = [_where(part, first) for part in condition]
-            exact = exact and all(part[2] for part in parts)
-            joined = (" AND " if name == "$and" else " OR ").join(part[0] for part in parts)
-            terms.append(f"({joined})")
-            values += [value for part in parts for value in part[1]]
-        elif name == "_id" or name in COLUMNS:
-            conditions = condition if isinstance(condition, Mapping) else {"=": condition}
-            for operator, value in conditions.items():
-                hidden = "+" if operator in _ORDERINGS and first not in (None, name) else ""
-                term, more = _term(hidden + _column(name), operator, value)
-                terms.append(term)
-                values += more
-        elif (members := _members(name, condition)) is not None:
-            within = f"SELECT number FROM parts WHERE name = ? AND {_among('value', len(members))}"
-            terms.append(f"number IN ({within})")
-            values += [name, *members]
-        else:
-            exact = False
-    return " AND ".join(terms) or "1", values, exact
-
-
-def _members(name: str, condition: Any) -> Sequence[Any] | None:
-    """Return what a field of documents in a list may be; None if table `parts` cannot say."""
-    if name not in _PARTS:
-        return None
-    several = isinstance(condition, Mapping) and condition.keys() == {"$in"}
-    members: Sequence[Any] = condition["$in"] if several else [condition]
-    return members if all(kind(member) in (1, 2) for member in members) else None
-
-
-def _among(column: str, number: int) -> str:
-    # A chain of OR as long as this may be is more than SQLite takes.
-    return f"{column} = ?" if number == 1 else f"{column} IN ({', '.join('?' * number)})"
-
-
-def _term(column: str, operator: str, value: Any) -> tuple[str, list[Any]]:
-    """Translate one condition on a column; a column is NULL only where the field is missing."""
-    if operator == "$exists":
-        return f"{column} IS {'NOT ' if value else ''}NULL", []
-    if operator == "$in":
-        given = [_to_column(member) for member in value if member is not None]
-        missing = f" OR {column} IS NULL" if None in value else ""
-        return f"({_among(column, len(given))}{missing})", given
-    if operator in ("=", "$ne"):
-        if value is None:
-            return f"{column} IS {'NOT ' if operator == '$ne' else ''}NULL", []
-        if operator == "$ne":
-            return f"{column} IS NOT ?", [_to_column(value)]
-        return f"{column} = ?", [_to_column(value)]
-    # In SQLite numbers come before texts and texts before blobs; an ordering keeps to its kind.
-    term = f"{column} {_ORDERINGS[operator]} ?"
-    if isinstance(value, str):
-        return f"({term} AND {column} {'< x' if operator in ('$gt', '$gte') else '>= '}'')", [value]
-    return (f"({term} AND {column} < '')" if operator in ("$gt", "$gte") else f"({term})"), [value]
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _age(path: Path) -> float | None:
-    """Return how old a file is [s]; None if a writer has just moved it into place."""
-    try:
-        return time.time() - path.stat().st_mtime
-    except FileNotFoundError:
-        return None
-
-
-def _writable(path: Path) -> bool:
-    return os.access(path, os.W_OK) if path.exists() else True
-
-
-# How SQLite says it where it was a file beside the database that found no room.
-_NO_ROOM = re.compile("disk I/O|unable to open|readonly")
-
-
-def _is_full(folder: Path) -> bool:
-    """Return whether a disk has no room for the files that readers and writers share."""
-    try:
-        disk = os.statvfs(next(path for path in (folder, *folder.parents) if path.exists()))
-    except OSError:
-        return False  # nobody can tell
-    no_names = disk.f_files > 0 and disk.f_favail == 0
-    return no_names or disk.f_bavail * disk.f_frsize < SHARED_BYTES
-
-
-@contextmanager
-def _translated(folder: Path) -> Iterator[None]:
-    """Say what went wrong with the folder in the words of this package."""
-    try:
-        yield
-    except CalibError:
-        raise  # said already; some are errors of the system too
-    except sqlite3.OperationalError as error:
-        text = str(error)
-        if "full" in text or (_NO_ROOM.search(text) and _is_full(folder)):
-            raise StoreFull(f"no space left in {folder}: free some, then try again") from error
-        if "locked" in text or "busy" in text:
-            raise StoreUnavailable(
-                f"{folder} is locked by another process for over {BUSY_SECONDS} s; "
-                "look for a stopped one (`fuser documents.sqlite`)"
-            ) from error
-        raise StoreRefused(f"cannot use {folder}: {text}; check its rights and disk") from error
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.IntegrityError):
-            raise
-        raise Corrupt(
-            f"{folder}/documents.sqlite is damaged: {error}; restore it from a copy"
-        ) from error
-    except PermissionError as error:
-        raise StoreRefused(f"no permission to use {error.filename or folder}") from error
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreFull(f"no space left in {folder}: free some, then try again") from error
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise StoreRefused(f"cannot use {error.filename or folder}: {error.strerror}") from error

@@ -1,24 +1,10 @@
 """What only the store in a folder has."""
 
 import os
-import sqlite3
 
 import pytest
 
-from cdb.database import Database
-from cdb.errors import StoreRefused
-from cdb.stores import embedded, open_store
-
-
-def test_a_folder_of_a_newer_version_is_refused_by_that_name(tmp_path):
-    url = (tmp_path / "store").as_uri()
-    with open_store(url) as store:
-        Database(store).add("x", detector="epix_000001", ctype="notes")
-    with sqlite3.connect(tmp_path / "store" / "documents.sqlite") as connection:
-        connection.execute("PRAGMA user_version = 99")
-    connection.close()
-    with open_store(url) as store, pytest.raises(StoreRefused, match="made by a newer cdb"):
-        Database(store).head  # noqa: B018
+from cdb.stores import open_store, tables
 
 
 def test_an_empty_file_is_an_empty_store(tmp_path):
@@ -34,7 +20,7 @@ def test_a_store_appears_whole(tmp_path, monkeypatch):
     def stopped(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(embedded, "_make_tables", stopped)
+    monkeypatch.setattr(tables, "make_tables", stopped)
     with open_store((tmp_path / "a" / "b").as_uri()) as store, pytest.raises(KeyboardInterrupt):
         store.insert("cdb_x", "y", [{"_id": 1}])
     assert list(tmp_path.iterdir()) == []
@@ -49,16 +35,3 @@ def test_a_disk_whose_files_have_one_name_holds_a_store_too(tmp_path, monkeypatc
         store.insert("cdb_x", "y", [{"_id": 1}])
         assert store.databases() == ["cdb_x"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["documents.sqlite", "payloads"]
-
-
-def test_a_store_of_the_first_layout_gets_the_index_of_nonces(tmp_path):
-    with open_store(tmp_path.as_uri()) as store:
-        store.insert("cdbjournal", "journal", [{"_id": 1, "nonce": "a"}])
-    with sqlite3.connect(tmp_path / "documents.sqlite") as connection:
-        connection.execute("DROP INDEX documents_nonce")
-        connection.execute("PRAGMA user_version = 1")
-    connection.close()
-    with open_store(tmp_path.as_uri()) as store:
-        assert [d["_id"] for d in store.find("cdbjournal", "journal", {"nonce": "a"})] == [1]
-        found = store._writing().execute("SELECT name FROM sqlite_master WHERE name LIKE '%nonce'")
-        assert found.fetchone() is not None
