@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 from cdb import inventory, names
 from cdb.constant import Version
 from cdb.errors import Corrupt, NotFound, Purged, WrongState
-from cdb.events import PURGE, SWEEP
+from cdb.events import PURGE, SWEEP, by_whom
 from cdb.journal import Journal
 from cdb.stores.base import Progress
-from cdb.validity import from_microseconds
 
 if TYPE_CHECKING:
     from cdb.payload import Encoded
@@ -42,21 +41,7 @@ class Blobs:
     ) -> None:
         """Store bytes for a deployment that comes later; once, however often it is called.
 
-        Parameters
-        ----------
-        database : str
-            Where the deployment will be; if in two databases, one of them suffices.
-        data : bytes or memoryview
-            The payload; its digest is the caller's to know.
-        sha256 : str
-            The digest, hexadecimal.
-        progress : callable, optional
-            Called with the number of bytes written since the last call.
-
-        Raises
-        ------
-        BadName
-            If there can be no such database.
+        Parameters and errors are those of `cdb.Database.upload`.
         """
         names.check_database(database)
         inventory.prepare(self._store, [database], "fs.files", "", dry_run=True)
@@ -226,6 +211,4 @@ def is_kept(journal: Journal, database: str, blob_id: str) -> bool:
 
 def how_purged(event: Mapping[str, Any]) -> str:
     """Say by whom bytes were purged, when and why."""
-    when = from_microseconds(event["at"])
-    because = f" ({event['reason']})" if event["reason"] else ""
-    return f"purged by {event['actor']} at {when:%Y-%m-%dT%H:%M:%SZ}{because}"
+    return f"purged {by_whom(event)}"

@@ -24,7 +24,7 @@ from cdb.files import archive
 from cdb.ledger import places as all_places
 from cdb.lookup import places as places_of
 from cdb.names import REGISTER
-from cdb.stores.base import Progress
+from cdb.stores.base import Place, Progress
 from cdb.stores.bundle import FIRST, FIRST_BYTES, FORMAT, INDEX, TABLES
 from cdb.stores.embedded import EmbeddedStore
 from cdb.stores.layout import JOURNAL, JOURNAL_DATABASE
@@ -33,7 +33,6 @@ from cdb.validity import RunRange, from_microseconds
 
 logger = logging.getLogger(__name__)
 
-Place = tuple[str, str]
 BATCH = 500
 
 

@@ -13,11 +13,9 @@ from cdb.errors import BadName, BadQuestion, NotFound, WrongState
 from cdb.events import MAX_EVENT_BYTES, Proposal, canonical, entry
 from cdb.journal import Journal
 from cdb.moments import Moment
-from cdb.stores.base import Blob, new_id
+from cdb.stores.base import Blob, Place, new_id
 from cdb.stores.query import Document, Query
 from cdb.tallies import Tally
-
-Place = tuple[str, str]
 
 DELETED = "deleted through the service"
 REPLACED = "replaced through the service"

@@ -23,7 +23,7 @@ from cdb.constant import (
     version_of,
 )
 from cdb.errors import BadQuestion, NotFound, WrongState
-from cdb.events import PURGE, SWEEP, Proposal, entry
+from cdb.events import PURGE, SWEEP, Proposal, by_whom, entry
 from cdb.journal import Commit, Journal
 from cdb.moments import Moment
 from cdb.names import PREFIX, REGISTER
@@ -541,6 +541,4 @@ def _end_of(fate: Fate) -> str:
     if event is None:
         return "it is live"
     done = f"replaced by {fate.successor}" if event["action"] == "amend" else "retired"
-    when = validity.from_microseconds(event["at"])
-    because = f" ({event['reason']})" if event["reason"] else ""
-    return f"{done} by {event['actor']} at {when:%Y-%m-%dT%H:%M:%SZ}{because}"
+    return f"{done} {by_whom(event)}"

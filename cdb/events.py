@@ -32,14 +32,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from cdb.errors import BadDocument, BadQuestion, Corrupt
+from cdb.stores.base import Place
 from cdb.stores.query import Document, check_fields
+from cdb.validity import from_microseconds
 
 MAX_EVENT_BYTES = 12 * 10**6
 # What removes bytes, after the event: of nobody, and of versions that have left.
 SWEEP, PURGE = "sweep", "purge"
 REMOVING = (SWEEP, PURGE, "hide")
-
-Place = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,13 @@ def grouped(
     for made in entries:
         groups.setdefault(key(made), []).append(made)
     return groups
+
+
+def by_whom(event: Mapping[str, Any]) -> str:
+    """Say by whom an event was written, when and why."""
+    when = from_microseconds(event["at"])
+    because = f" ({event['reason']})" if event["reason"] else ""
+    return f"by {event['actor']} at {when:%Y-%m-%dT%H:%M:%SZ}{because}"
 
 
 # The digest and the chain ------------------------------------------------------------------------

@@ -18,10 +18,9 @@ from cdb.events import PURGE, Proposal, entry
 from cdb.journal import PENDING_SECONDS, Journal
 from cdb.moments import Moment
 from cdb.names import PREFIX, REGISTER, is_short_name, names_a_detector
-from cdb.stores.base import Blob
+from cdb.stores.base import Blob, Place
 
 Document = dict[str, Any]
-Place = tuple[str, str]
 
 SECONDS_OLD = 3600
 SWEPT_AT_ONCE = 10_000

@@ -26,7 +26,6 @@ from cdb.events import (
     PURGE,
     REMOVING,
     SWEEP,
-    Place,
     Proposal,
     canonical,
     check_chain,
@@ -36,7 +35,7 @@ from cdb.events import (
     sealed,
 )
 from cdb.moments import Head, Moment, followed, visible, with_pending
-from cdb.stores.base import Store
+from cdb.stores.base import Place, Store
 from cdb.stores.kept import Kept
 from cdb.stores.layout import JOURNAL, JOURNAL_DATABASE
 from cdb.stores.query import (

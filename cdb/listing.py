@@ -7,9 +7,9 @@ from typing import Any
 from cdb import names, register, search
 from cdb.constant import RETIRED, Version, version_of
 from cdb.errors import BadQuery, BadQuestion
-from cdb.events import Place
 from cdb.journal import Journal
 from cdb.moments import Moment
+from cdb.stores.base import Place
 from cdb.stores.query import Document, Query, Sort, check_query
 
 

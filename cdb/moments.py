@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cdb.events import REMOVING, Place, place_of
+from cdb.events import REMOVING, place_of
+from cdb.stores.base import Place
 from cdb.stores.query import Document
 
 

@@ -4,10 +4,10 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cdb.events import Place
 from cdb.journal import Journal
 from cdb.moments import Moment
 from cdb.names import PREFIX
+from cdb.stores.base import Place
 
 
 class Tally:

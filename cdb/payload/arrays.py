@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdb.errors import BadPayload, shown
-from cdb.payload.places import Place, where
+from cdb.payload.keypaths import KeyPath, where
 
 MAX_SHAPE_TEXT = 1_000  # characters
 MAX_DTYPE_TEXT = 20_000  # characters
@@ -26,7 +26,7 @@ _SHAPE = re.compile(rf"\( *\)|\[ *\]|\({_LENGTHS}\)|\[{_LENGTHS}\]|{_LENGTHS}")
 Bytes = bytes | memoryview
 
 
-def plain_array(data: NDArray[Any], place: Place = ()) -> NDArray[Any]:
+def plain_array(data: NDArray[Any], path: KeyPath = ()) -> NDArray[Any]:
     """Return an array without its subclass.
 
     Raises
@@ -36,12 +36,12 @@ def plain_array(data: NDArray[Any], place: Place = ()) -> NDArray[Any]:
     """
     if isinstance(data, np.ma.MaskedArray):
         raise BadPayload(
-            f"{where(place)} is a masked array, and bytes have no mask; store its data and its "
+            f"{where(path)} is a masked array, and bytes have no mask; store its data and its "
             "mask apart, such as {'data': a.data, 'mask': np.ma.getmaskarray(a)}"
         )
     if type(data).__module__.partition(".")[0] != "numpy":
         raise BadPayload(
-            f"{where(place)} is of type {type(data).__name__}, of which only the elements could "
+            f"{where(path)} is of type {type(data).__name__}, of which only the elements could "
             "be stored; if they suffice store np.asarray(...) of it"
         )
     return np.asarray(data)
@@ -55,7 +55,7 @@ def elements(array: NDArray[Any]) -> memoryview:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data.toreadonly()
 
 
-def text_of_dtype(dtype: np.dtype[Any], place: Place = ()) -> str:
+def text_of_dtype(dtype: np.dtype[Any], path: KeyPath = ()) -> str:
     """Return a dtype as psana writes it, a structured one as .npy files have it.
 
     Raises
@@ -70,23 +70,23 @@ def text_of_dtype(dtype: np.dtype[Any], place: Place = ()) -> str:
     """
     if dtype.hasobject:
         raise BadPayload(
-            f"{where(place)} has the dtype {shown(str(dtype))}, whose elements are objects "
+            f"{where(path)} has the dtype {shown(str(dtype))}, whose elements are objects "
             "elsewhere in memory; convert it to numbers or texts by .astype(...), or to a list by "
             ".tolist()"
         )
     try:
         text = str(dtype) if dtype.names is None else repr(dtype.descr)
-        if dtype_of(text, place) == dtype:
+        if dtype_of(text, path) == dtype:
             return text
     except ValueError:
         pass  # fields that overlap have no description
     raise BadPayload(
-        f"{where(place)} has the dtype {shown(str(dtype))}, which has no text that can be read "
+        f"{where(path)} has the dtype {shown(str(dtype))}, which has no text that can be read "
         "back; convert it to a plain one, such as float32"
     )
 
 
-def dtype_of(text: object, place: Place = ()) -> np.dtype[Any]:
+def dtype_of(text: object, path: KeyPath = ()) -> np.dtype[Any]:
     """Return the dtype that a text of a document means.
 
     Raises
@@ -108,7 +108,7 @@ def dtype_of(text: object, place: Place = ()) -> np.dtype[Any]:
         except (ValueError, TypeError, SyntaxError, OverflowError, RecursionError, MemoryError):
             pass
     raise BadPayload(
-        f"the dtype of {where(place)}, {shown(text)}, is not the text of a dtype without "
+        f"the dtype of {where(path)}, {shown(text)}, is not the text of a dtype without "
         "objects, such as 'float32', '>i4' or \"[('x', '<f4')]\"; mend the document"
     )
 
@@ -126,7 +126,7 @@ def _checked_descr(descr: object) -> Any:
     return descr
 
 
-def shape_of(value: object, place: Place = ()) -> tuple[int, ...]:
+def shape_of(value: object, path: KeyPath = ()) -> tuple[int, ...]:
     """Return the shape that a document means: the text of a tuple, or numbers.
 
     Raises
@@ -149,7 +149,7 @@ def shape_of(value: object, place: Place = ()) -> tuple[int, ...]:
     elif isinstance(value, list | tuple) and all(type(n) is int and n >= 0 for n in value):
         return tuple(value)
     raise BadPayload(
-        f"the shape of {where(place)}, {shown(value)}, is not the text of a tuple of lengths, "
+        f"the shape of {where(path)}, {shown(value)}, is not the text of a tuple of lengths, "
         "such as '(3, 512, 1024)', '(5,)' or '()'; mend the document"
     )
 
@@ -158,7 +158,7 @@ def array_of(
     data: Bytes,
     dtype: np.dtype[Any],
     shape: tuple[int, ...],
-    place: Place = (),
+    path: KeyPath = (),
     *,
     order: Any = "C",
 ) -> NDArray[Any]:
@@ -173,7 +173,7 @@ def array_of(
     expected = math.prod(shape) * dtype.itemsize
     if expected != data.nbytes:
         raise BadPayload(
-            f"{where(place)} of shape {shown(shape)} and dtype {shown(str(dtype))} has "
+            f"{where(path)} of shape {shown(shape)} and dtype {shown(str(dtype))} has "
             f"{shown(expected)} bytes, but {data.nbytes} are stored; the document or the payload "
             "is damaged"
         )
@@ -183,7 +183,7 @@ def array_of(
         return array
     except (ValueError, TypeError, OverflowError) as error:
         raise BadPayload(
-            f"{where(place)} of shape {shown(shape)} and dtype {shown(str(dtype))} cannot be "
+            f"{where(path)} of shape {shown(shape)} and dtype {shown(str(dtype))} cannot be "
             f"made of the stored bytes: {error}; the document or the payload is damaged"
         ) from None
 

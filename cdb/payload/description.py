@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdb.errors import shown
-from cdb.payload.places import MAX_DEPTH, Place, where
+from cdb.payload.keypaths import MAX_DEPTH, KeyPath, where
 
 BLOCK = 2**22  # values that are looked at together
 
@@ -99,27 +99,27 @@ def _blocks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
         yield flat[start : start + BLOCK]
 
 
-def _warnings(data: object, place: Place) -> Iterator[str]:
+def _warnings(data: object, path: KeyPath) -> Iterator[str]:
     if isinstance(data, np.ndarray):
-        yield from _warnings_about_array(data, place)
-    elif isinstance(data, str) and not data and not place:
+        yield from _warnings_about_array(data, path)
+    elif isinstance(data, str) and not data and not path:
         yield "the text is empty"
-    elif isinstance(data, dict | list | tuple) and len(place) < MAX_DEPTH:
+    elif isinstance(data, dict | list | tuple) and len(path) < MAX_DEPTH:
         pairs = data.items() if isinstance(data, dict) else enumerate(data)
         for key, item in pairs:
-            yield from _warnings(item, (*place, key))
+            yield from _warnings(item, (*path, key))
 
 
-def _warnings_about_array(array: NDArray[Any], place: Place) -> Iterator[str]:
+def _warnings_about_array(array: NDArray[Any], path: KeyPath) -> Iterator[str]:
     if array.size == 0:
-        yield f"{where(place)} is empty: its shape is {array.shape}"
+        yield f"{where(path)} is empty: its shape is {array.shape}"
         return
     if array.dtype.kind not in "fcmM":
         return
     bad = array.size - sum(np.count_nonzero(np.isfinite(block)) for block in _blocks(array))
     what = "NaT" if array.dtype.kind in "mM" else "NaN or infinite"
     if bad == array.size:
-        yield f"{where(place)} holds no finite value in shape {array.shape}"
+        yield f"{where(path)} holds no finite value in shape {array.shape}"
     elif bad:
         verb = "is" if bad == 1 else "are"
-        yield f"{bad} of the {array.size} values of {where(place)} {verb} {what}"
+        yield f"{bad} of the {array.size} values of {where(path)} {verb} {what}"

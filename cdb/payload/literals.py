@@ -5,7 +5,7 @@ import re
 
 from cdb.errors import BadPayload, shown
 from cdb.payload.arrays import array_of, dtype_of, shape_of
-from cdb.payload.places import Place, where
+from cdb.payload.keypaths import KeyPath, where
 
 MAX_LITERAL = 64 * 2**20  # characters
 MAX_SYNTAX = 2**20  # of them outside of its strings, where each may cost a hundred bytes
@@ -40,7 +40,7 @@ def dict_of_literal(text: str) -> object:
     return _deserialized(found, ()) if isinstance(found, dict) else text
 
 
-def _deserialized(value: object, place: Place) -> object:
+def _deserialized(value: object, path: KeyPath) -> object:
     """Return a value of psana's dict, with its arrays and scalars made of their descriptions.
 
     References
@@ -53,17 +53,16 @@ def _deserialized(value: object, place: Place) -> object:
     if kind == "nd":
         if not isinstance(data, bytes):
             raise BadPayload(
-                f"the elements of {where(place)}, {shown(data)}, are not bytes; "
-                "take the stored text"
+                f"the elements of {where(path)}, {shown(data)}, are not bytes; take the stored text"
             )
-        return array_of(data, dtype_of(dtype, place), shape_of(value.get("shape"), place), place)
+        return array_of(data, dtype_of(dtype, path), shape_of(value.get("shape"), path), path)
     if kind != "sc":
-        return {key: _deserialized(item, (*place, key)) for key, item in value.items()}
+        return {key: _deserialized(item, (*path, key)) for key, item in value.items()}
     try:
         return _scalar_of_text(str(dtype), str(data))
     except ValueError:
         raise BadPayload(
-            f"{where(place)}, {shown(data)}, is not the text of a scalar of type "
+            f"{where(path)}, {shown(data)}, is not the text of a scalar of type "
             f"{shown(dtype)}; types are int, float, complex, bool, str and NumPy's"
         ) from None
 

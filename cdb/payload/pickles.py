@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cdb.errors import BadPayload, UnsafePayload, shown
 from cdb.payload.arrays import Bytes, array_of, dtype_of, shape_of
-from cdb.payload.places import MAX_DEPTH
+from cdb.payload.keypaths import MAX_DEPTH
 
 
 def decode(data: Bytes) -> object:

@@ -38,7 +38,7 @@ from cdb.payload.arrays import (
     shape_of,
     text_of_dtype,
 )
-from cdb.payload.places import MAX_DEPTH, Place, where
+from cdb.payload.keypaths import MAX_DEPTH, KeyPath, where
 from cdb.payload.texts import checked_text, utf8
 
 TAG = "$cdb"
@@ -89,44 +89,44 @@ def decode(data: Bytes) -> object:
     return _from_json(value, ())
 
 
-def _to_json(value: object, place: Place, above: tuple[int, ...]) -> Any:
+def _to_json(value: object, path: KeyPath, above: tuple[int, ...]) -> Any:
     """Return a value as JSON has it; `above` are the containers that it is in."""
     if value is None or type(value) is bool:
         return value
     if type(value) is str:
-        return checked_text(value, place)
+        return checked_text(value, path)
     if type(value) is int:
         small = -MAX_PLAIN_INTEGER <= value <= MAX_PLAIN_INTEGER
         return value if small else {TAG: "int", "hex": hex(value)}
     if type(value) is float:
         return value if math.isfinite(value) else {TAG: "float", "value": repr(value)}
     if type(value) in (list, tuple, dict):
-        _check_nesting(value, place, above)
-        return _container_to_json(value, place, (*above, id(value)))
+        _check_nesting(value, path, above)
+        return _container_to_json(value, path, (*above, id(value)))
     if type(value) is complex:
-        real, imag = (_to_json(part, place, above) for part in (value.real, value.imag))
+        real, imag = (_to_json(part, path, above) for part in (value.real, value.imag))
         return {TAG: "complex", "real": real, "imag": imag}
     if type(value) is bytes:
         return {TAG: "bytes", "base64": _base64(value)}
     if isinstance(value, np.ndarray):
-        array = plain_array(value, place)
-        dtype = text_of_dtype(array.dtype, place)
+        array = plain_array(value, path)
+        dtype = text_of_dtype(array.dtype, path)
         shape = list(array.shape)
         return {TAG: "ndarray", "dtype": dtype, "shape": shape, "base64": _base64(elements(array))}
     if isinstance(value, np.generic):
-        return _scalar_to_json(value, place)
+        return _scalar_to_json(value, path)
     raise BadPayload(
-        f"{where(place)} is of type {type(value).__name__}, which has no stored form; convert it "
+        f"{where(path)} is of type {type(value).__name__}, which has no stored form; convert it "
         "to a number, text, bytes, list, tuple, dict or array"
     )
 
 
-def _container_to_json(value: Any, place: Place, above: tuple[int, ...]) -> Any:
+def _container_to_json(value: Any, path: KeyPath, above: tuple[int, ...]) -> Any:
     if not isinstance(value, dict):
-        items = [_to_json(item, (*place, index), above) for index, item in enumerate(value)]
+        items = [_to_json(item, (*path, index), above) for index, item in enumerate(value)]
         return items if isinstance(value, list) else {TAG: "tuple", "items": items}
     pairs = [
-        (_to_json(key, (*place, key), above), _to_json(item, (*place, key), above))
+        (_to_json(key, (*path, key), above), _to_json(item, (*path, key), above))
         for key, item in value.items()
     ]
     if TAG not in value and all(type(key) is str for key in value):
@@ -134,74 +134,74 @@ def _container_to_json(value: Any, place: Place, above: tuple[int, ...]) -> Any:
     return {TAG: "dict", "items": pairs}
 
 
-def _scalar_to_json(value: np.generic, place: Place) -> Any:
+def _scalar_to_json(value: np.generic, path: KeyPath) -> Any:
     # An array would lose the zeros at the end of texts and bytes.
     if isinstance(value, np.str_):
-        return {TAG: "scalar", "dtype": "str", "value": checked_text(str(value), place)}
-    dtype = "bytes" if isinstance(value, np.bytes_) else text_of_dtype(value.dtype, place)
+        return {TAG: "scalar", "dtype": "str", "value": checked_text(str(value), path)}
+    dtype = "bytes" if isinstance(value, np.bytes_) else text_of_dtype(value.dtype, path)
     return {TAG: "scalar", "dtype": dtype, "base64": _base64(value.tobytes())}
 
 
-def _check_nesting(value: object, place: Place, above: tuple[int, ...]) -> None:
+def _check_nesting(value: object, path: KeyPath, above: tuple[int, ...]) -> None:
     if id(value) in above:
-        raise BadPayload(f"{where(place)} contains itself; store it without the cycle")
+        raise BadPayload(f"{where(path)} contains itself; store it without the cycle")
     if len(above) >= MAX_DEPTH:
         raise BadPayload(
-            f"{where(place)} is nested deeper than {MAX_DEPTH} containers; "
+            f"{where(path)} is nested deeper than {MAX_DEPTH} containers; "
             "store it flatter, or in parts"
         )
 
 
-def _from_json(value: Any, place: Place) -> Any:
+def _from_json(value: Any, path: KeyPath) -> Any:
     """Return the Python value that JSON stands for."""
     if not isinstance(value, list | dict):
         return value
-    if len(place) > MAX_DEPTH:
+    if len(path) > MAX_DEPTH:
         raise BadPayload(
-            f"{where(place)} is nested deeper than {MAX_DEPTH} containers; take the stored bytes"
+            f"{where(path)} is nested deeper than {MAX_DEPTH} containers; take the stored bytes"
         )
     if isinstance(value, list):
-        return [_from_json(item, (*place, index)) for index, item in enumerate(value)]
+        return [_from_json(item, (*path, index)) for index, item in enumerate(value)]
     if TAG not in value:
-        return {key: _from_json(item, (*place, key)) for key, item in value.items()}
+        return {key: _from_json(item, (*path, key)) for key, item in value.items()}
     try:
-        return _from_tagged(value, place)
+        return _from_tagged(value, path)
     except BadPayload:
         raise
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadPayload(
-            f"{where(place)}, tagged {shown(value[TAG])}, cannot be read "
+            f"{where(path)}, tagged {shown(value[TAG])}, cannot be read "
             f"({type(error).__name__}: {shown(str(error))}); "
             "docs/payloads.md has the tags with an example of each"
         ) from None
 
 
-def _from_tagged(value: dict[str, Any], place: Place) -> object:
+def _from_tagged(value: dict[str, Any], path: KeyPath) -> object:
     match value[TAG]:
         case "int" if _HEX.fullmatch(value["hex"]):
             return int(value["hex"], 16)
         case "float" if value["value"] in ("nan", "inf", "-inf"):
             return float(value["value"])
         case "complex":
-            real, imag = (_from_json(value[part], place) for part in ("real", "imag"))
+            real, imag = (_from_json(value[part], path) for part in ("real", "imag"))
             return complex(float(real), float(imag))
         case "bytes":
             return _from_base64(value["base64"])
         case "tuple" if isinstance(value["items"], list):
-            return tuple(_from_json(item, (*place, i)) for i, item in enumerate(value["items"]))
+            return tuple(_from_json(item, (*path, i)) for i, item in enumerate(value["items"]))
         case "dict":
-            keys = ((_from_json(key, (*place, "key")), item) for key, item in value["items"])
-            return {key: _from_json(item, (*place, key)) for key, item in keys}
+            keys = ((_from_json(key, (*path, "key")), item) for key, item in value["items"])
+            return {key: _from_json(item, (*path, key)) for key, item in keys}
         case "ndarray":
-            dtype, shape = dtype_of(value["dtype"], place), shape_of(value["shape"], place)
-            return array_of(_from_base64(value["base64"]), dtype, shape, place)
+            dtype, shape = dtype_of(value["dtype"], path), shape_of(value["shape"], path)
+            return array_of(_from_base64(value["base64"]), dtype, shape, path)
         case "scalar" if value["dtype"] == "str":
-            return np.str_(checked_text(value["value"], place))
+            return np.str_(checked_text(value["value"], path))
         case "scalar" if value["dtype"] == "bytes":
             return np.bytes_(_from_base64(value["base64"]))
         case "scalar":
             data = _from_base64(value["base64"])
-            return array_of(data, dtype_of(value["dtype"], place), (), place)[()]
+            return array_of(data, dtype_of(value["dtype"], path), (), path)[()]
         case _:
             raise ValueError("no such tag, or not its value")
 

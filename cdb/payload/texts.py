@@ -4,12 +4,12 @@ import re
 
 from cdb.errors import BadPayload
 from cdb.payload.arrays import Bytes
-from cdb.payload.places import Place, where
+from cdb.payload.keypaths import KeyPath, where
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def checked_text(text: str, place: Place = ()) -> str:
+def checked_text(text: str, path: KeyPath = ()) -> str:
     """Return a text that UTF-8 can hold.
 
     Raises
@@ -20,7 +20,7 @@ def checked_text(text: str, place: Place = ()) -> str:
     lone = None if text.isascii() else _SURROGATE.search(text)
     if lone:
         raise BadPayload(
-            f"{where(place)} holds {lone[0]!a} at {lone.start()}, half a character, which UTF-8 "
+            f"{where(path)} holds {lone[0]!a} at {lone.start()}, half a character, which UTF-8 "
             "cannot hold; read the text in its own encoding first"
         )
     return text

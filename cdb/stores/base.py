@@ -17,6 +17,8 @@ from cdb.stores.layout import COLUMNS, Index, indexes_of
 from cdb.stores.query import Document, Query, Sort, check_document, check_query
 
 Progress = Callable[[int], None]
+# A database and a collection in it.
+Place = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -266,7 +268,6 @@ class Store(ABC):
 
     # bytes -------------------------------------------------------------------------------------
 
-    @abstractmethod
     def write(
         self,
         database: str,
@@ -301,6 +302,9 @@ class Store(ABC):
         StoreFull
             If there is no space; nothing is left behind.
         """
+        blob = Blob(new_id(), memoryview(data).nbytes, sha256, head, time.time())
+        self.put(database, blob, data, progress=progress)
+        return blob.id
 
     def put(
         self,

@@ -17,7 +17,6 @@ import json
 import os
 import sqlite3
 import threading
-import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,7 +25,7 @@ from typing import Any
 
 from cdb.errors import Duplicate, NotFound, StoreRefused
 from cdb.stores import forks, tables
-from cdb.stores.base import Blob, Progress, Store, new_id
+from cdb.stores.base import Blob, Progress, Store
 from cdb.stores.folders import BUSY_SECONDS, is_full, sync, translated, writable
 from cdb.stores.layout import COLUMNS
 from cdb.stores.payload_files import PayloadFiles
@@ -428,20 +427,6 @@ class EmbeddedStore(Store):
             self._local.depth = 0
 
     # bytes -------------------------------------------------------------------------------------
-
-    def write(
-        self,
-        database: str,
-        data: bytes | memoryview,
-        *,
-        sha256: str,
-        head: int,
-        progress: Progress | None = None,
-    ) -> str:
-        """See `Store.write`."""
-        blob = Blob(new_id(), memoryview(data).nbytes, sha256, head, time.time())
-        self.put(database, blob, data, progress=progress)
-        return blob.id
 
     def put(
         self,

@@ -2,13 +2,12 @@
 
 import copy
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from cdb.errors import Duplicate, NotFound
-from cdb.stores.base import Blob, Progress, Store, new_id
+from cdb.stores.base import Blob, Progress, Store
 from cdb.stores.query import (
     Document,
     Query,
@@ -135,20 +134,6 @@ class MemoryStore(Store):
                 raise
             finally:
                 self._undo = None
-
-    def write(
-        self,
-        database: str,
-        data: bytes | memoryview,
-        *,
-        sha256: str,
-        head: int,
-        progress: Progress | None = None,
-    ) -> str:
-        """See `Store.write`."""
-        blob = Blob(new_id(), memoryview(data).nbytes, sha256, head, time.time())
-        self.put(database, blob, data, progress=progress)
-        return blob.id
 
     def put(
         self,

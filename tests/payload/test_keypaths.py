@@ -2,15 +2,15 @@
 
 import pytest
 
-from cdb.payload.places import where
+from cdb.payload.keypaths import where
 
 
 @pytest.mark.parametrize(
-    ("place", "words"),
+    ("path", "words"),
     [((), "data"), (("a", 3), "data['a'][3]"), (((1, "b"),), "data[(1, 'b')]")],
 )
-def test_a_place_reads_as_python(place, words):
-    assert where(place) == words
+def test_a_place_reads_as_python(path, words):
+    assert where(path) == words
 
 
 def test_a_long_way_is_cut():

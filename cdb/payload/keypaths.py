@@ -4,16 +4,16 @@ from cdb.errors import shown
 
 MAX_DEPTH = 100  # containers inside each other
 
-Place = tuple[object, ...]
+KeyPath = tuple[object, ...]
 
 
-def where(place: Place) -> str:
-    """Return a place in words.
+def where(path: KeyPath) -> str:
+    """Return a path of keys in words.
 
     Examples
     --------
     >>> where(("a", 3)), where(())
     ("data['a'][3]", 'data')
     """
-    keys = "".join(f"[{shown(key)}]" for key in place[:6])
-    return f"data{keys}{'[...]' if len(place) > 6 else ''}"
+    keys = "".join(f"[{shown(key)}]" for key in path[:6])
+    return f"data{keys}{'[...]' if len(path) > 6 else ''}"
