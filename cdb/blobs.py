@@ -200,13 +200,9 @@ class Blobs:
 
 
 def is_kept(journal: Journal, database: str, blob_id: str) -> bool:
-    """Return whether bytes are there and no event removes them: what counts is the event."""
-    swept = any(
-        event["action"] in (SWEEP, PURGE)
-        and any((e["database"], e["id"]) == (database, blob_id) for e in event["versions"])
-        for event in journal.events_naming(blob_id)
-    )
-    return not swept and journal.store.blob(database, blob_id) is not None
+    """Return whether bytes are there and no event removes them; who takes them back does not."""
+    removed = journal.removal_of(database, blob_id, (SWEEP, PURGE))
+    return removed is None and journal.store.blob(database, blob_id) is not None
 
 
 def how_purged(event: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ Who amends a document makes a new one. Clients that think of it as the same docu
 whatever happened to it, under the ``_id`` that they were told first.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from cdb import names, register
@@ -90,13 +90,19 @@ def current(
     first : str
         The ``_id`` of the first of the chain.
     """
-    document_id: str | None = first
-    while document_id is not None:
+    for document_id in links(journal, database, first):
         found = next(journal.find(moment, database, collection, {"_id": document_id}), None)
         if found is not None:
             return found if found.get("first", found["_id"]) == first else None
-        document_id = _successor(journal, database, document_id)
     return None
+
+
+def links(journal: Journal, database: str, first: str) -> Iterator[str]:
+    """Yield the ids that the documents of a chain are stored under, from the first on."""
+    document_id: str | None = first
+    while document_id is not None:
+        yield document_id
+        document_id = _successor(journal, database, document_id)
 
 
 def _successor(journal: Journal, database: str, document_id: str) -> str | None:

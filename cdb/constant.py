@@ -39,6 +39,9 @@ ADOPTED = (
     "adopted",
 )  # fmt: skip
 
+# What is said of a version beside the fields of its document; a field so called is not shown.
+BESIDE = ("id", "seq", "state", "note", "database", "collection")
+
 # What `amend` may change besides the validity.
 AMENDABLE = ("version", "comment", "unit", "conditions", "valid_from", "valid_until", "source")
 
@@ -124,7 +127,8 @@ class Version:
     def as_json(self) -> dict[str, Any]:
         """Return the document's fields with `id`, `seq` and `state`."""
         note = {"note": self.note} if self.note else {}
-        return {"id": self.id, "seq": self.seq, "state": self.state, **note, **self.meta}
+        fields = {name: value for name, value in self.meta.items() if name not in BESIDE}
+        return {"id": self.id, "seq": self.seq, "state": self.state, **note, **fields}
 
 
 def version_of(

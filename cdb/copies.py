@@ -4,18 +4,21 @@ psana sends the experiment's copy of a constant and the detector's as separate r
 a deployment is two events, and each copy has a life of its own.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from cdb import chains, drafts, inventory, names, register, uploads
 from cdb.constant import hidden, key_of, order_of
-from cdb.errors import BadName, BadQuestion, NotFound, WrongState
+from cdb.errors import BadName, BadQuestion, NotFound, WrongState, shown
 from cdb.events import MAX_EVENT_BYTES, Proposal, canonical, entry
 from cdb.journal import Journal
 from cdb.moments import Moment
 from cdb.stores.base import Blob, Place, new_id
 from cdb.stores.query import Document, Query
 from cdb.tallies import Tally
+
+# From a moment and the document that would be filed to the keys that the permission rests on.
+Permit = Callable[[Moment, Document], Iterable[str]]
 
 DELETED = "deleted through the service"
 REPLACED = "replaced through the service"
@@ -56,7 +59,9 @@ class Copies:
 
     # filing ------------------------------------------------------------------------------------
 
-    def file(self, database: str, collection: str, given: object) -> Document:
+    def file(
+        self, database: str, collection: str, given: object, *, permit: Permit | None = None
+    ) -> Document:
         """File a document; return it as it is shown.
 
         Parameters
@@ -65,6 +70,10 @@ class Copies:
             Where. In the register of detectors it is registered.
         given : dict
             See `drafts.draft_of`; its `id_data` names an upload of the same database.
+        permit : callable, optional
+            Asked, as of the moment that the document would follow, whether it may be filed: it
+            raises what refuses it, or returns the keys of the versions that it looked at. Who
+            touches one of those meanwhile makes it be asked again.
 
         Raises
         ------
@@ -82,6 +91,7 @@ class Copies:
         def propose(moment: Moment) -> Proposal:
             self.journal.check_clock(moment)
             document = self._with_data(database, draft)
+            looked_at = permit(moment, document) if permit else ()
 
             def build(seq: int, at: int) -> list[Document]:
                 id_ = new_id(at)
@@ -90,7 +100,7 @@ class Copies:
 
             keys = _keys(database, collection, document)
             named = _uploads(database, document)
-            return Proposal("add", "", build, frozenset(keys), named, blobs=named)
+            return Proposal("add", "", build, frozenset([*keys, *looked_at]), named, blobs=named)
 
         return self._committed(propose)
 
@@ -186,7 +196,7 @@ class Copies:
         """
         if isinstance(given, Mapping) and given.get("_id", first) != first:
             raise BadQuestion(
-                f"the document says _id {given['_id']!r:.60}, but {first} is replaced"
+                f"the document says _id {shown(given['_id'])}, but {first} is replaced"
             )
         if database == names.REGISTER:
             draft = drafts.register_draft_of(given, collection)

@@ -23,7 +23,7 @@ from cdb.constant import (
     version_of,
 )
 from cdb.errors import BadQuestion, NotFound, WrongState
-from cdb.events import PURGE, SWEEP, Proposal, by_whom, entry
+from cdb.events import PURGE, SWEEP, Proposal, by_whom, entry, removal_in
 from cdb.journal import Commit, Journal
 from cdb.moments import Moment
 from cdb.names import PREFIX, REGISTER
@@ -173,8 +173,10 @@ class Deployment:
         """Return the id of the payload's bytes: shared if an event names them, else uploaded."""
         store = self.journal.store
         shared = self.shared.get(database)
-        if shared is not None and self._is_named(database, shared, moment, PURGE):
-            shared = None  # its bytes may still be there, but not long
+        # A proposal is made again only at a moment that has followed all events since the first.
+        followed = moment.pending
+        if shared is not None and removal_in(followed, database, shared, (PURGE,)):
+            shared = None
         if shared is not None and (self.dry_run or self._is_whole(database, shared)):
             return shared
         if self.dry_run:
@@ -184,7 +186,7 @@ class Deployment:
         if uploaded is None and sent is not None and is_kept(self.journal, database, sent):
             self._uploads[database] = sent
             return sent
-        if uploaded is None or self._is_named(database, uploaded, moment, SWEEP):
+        if uploaded is None or removal_in(followed, database, uploaded, (SWEEP,)):
             self._uploads[database] = store.write(
                 database,
                 self.data,
@@ -201,17 +203,6 @@ class Deployment:
         except NotFound:
             return False
         return hashlib.sha256(data).hexdigest() == str(self.document["sha256"])
-
-    def _is_named(self, database: str, blob_id: str, moment: Moment, action: str) -> bool:
-        """Return whether what removes bytes names these; they may still be there, but not long.
-
-        A proposal is made again only at a moment that has followed all events since the first.
-        """
-        return any(
-            event["action"] == action
-            and any((e["database"], e["id"]) == (database, blob_id) for e in event["versions"])
-            for event in moment.pending
-        )
 
 
 def check_repeated(event: Document, action: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cdb import names, register
-from cdb.constant import NO_EXPERIMENT, RETIRED, SCHEMA
+from cdb.constant import BESIDE, NO_EXPERIMENT, RETIRED, SCHEMA
 from cdb.errors import BadDocument, BadName, BadRun, shown
 from cdb.stores.layout import COLUMNS
 from cdb.stores.query import Document, check_fields
@@ -42,6 +42,8 @@ def draft_of(given: object) -> Document:
     """
     kept = _without_owned(given)
     if "detector" in kept:
+        # They would be taken for what is said of the version.
+        kept = {name: value for name, value in kept.items() if name not in BESIDE}
         kept |= _constant_fields(kept)
     check_fields(kept, COLUMNS)
     return kept

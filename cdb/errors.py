@@ -35,7 +35,15 @@ A message holds the bad value; `shown` cuts it to what a sentence can hold.
 
 import reprlib
 
-_abbreviate = reprlib.Repr()
+
+class _Brief(reprlib.Repr):
+    """A repr that is brief of integers too, whose decimal digits Python may refuse to work out."""
+
+    def repr_int(self, x: int, level: int) -> str:
+        return f"an integer of {x.bit_length()} bits" if x.bit_length() > 200 else repr(x)
+
+
+_abbreviate = _Brief()
 _abbreviate.maxstring = _abbreviate.maxother = 60
 
 
@@ -48,9 +56,9 @@ def shown(value: object) -> str:
     "'pedestals'"
     >>> shown(10**5000)
     'an integer of 16610 bits'
+    >>> shown({"run": [10**5000]})
+    "{'run': [an integer of 16610 bits]}"
     """
-    if isinstance(value, int) and value.bit_length() > 200:
-        return f"an integer of {value.bit_length()} bits"
     return _abbreviate.repr(value)
 
 

@@ -37,9 +37,10 @@ from cdb.stores.query import Document, check_fields
 from cdb.validity import from_microseconds
 
 MAX_EVENT_BYTES = 12 * 10**6
-# What removes bytes, after the event: of nobody, and of versions that have left.
-SWEEP, PURGE = "sweep", "purge"
-REMOVING = (SWEEP, PURGE, "hide")
+# What removes bytes, after the event: of nobody, and of versions that have left; and what takes
+# them back from who sent them.
+SWEEP, PURGE, HIDE = "sweep", "purge", "hide"
+REMOVING = (SWEEP, PURGE, HIDE)
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,17 @@ def grouped(
     for made in entries:
         groups.setdefault(key(made), []).append(made)
     return groups
+
+
+def removal_in(
+    events: Iterable[Document], database: str, blob_id: str, actions: Sequence[str] = REMOVING
+) -> Document | None:
+    """Return the first of some events that removed bytes, None if none did."""
+    for event in events:
+        named = ((made["database"], made["id"]) for made in event["versions"])
+        if event["action"] in actions and (database, blob_id) in named:
+            return event
+    return None
 
 
 def by_whom(event: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from cdb.actor import actor
 from cdb.constant import ADOPTED, RETIRED
 from cdb.errors import (
     BadQuestion,
+    CalibError,
     Duplicate,
     OutcomeUnknown,
     StoreUnavailable,
@@ -31,6 +32,7 @@ from cdb.events import (
     check_chain,
     grouped,
     place_of,
+    removal_in,
     replayable,
     sealed,
 )
@@ -62,6 +64,16 @@ Commit = Callable[[Callable[[Moment], Proposal | None]], Document | None]
 
 def no_step(name: str) -> None:
     """Go on; tests put a fault here."""
+
+
+def _unless_refused(propose: Callable[[Moment], Proposal | None], moment: Moment) -> Any:
+    """Return what is proposed as of a moment that may have passed; None too if it is refused."""
+    try:
+        return propose(moment)
+    except StoreUnavailable:
+        raise  # that is of the present
+    except CalibError:
+        return None
 
 
 class Journal:
@@ -364,13 +376,14 @@ class Journal:
             If the store went away and nobody can say whether the event is in.
         """
         # What this process last saw is good enough to propose on: had others written since, the
-        # event's number is taken. Only "nothing to do" has to be said of the present.
-        moment = self._last or self.moment()
+        # event's number is taken. Only "nothing to do" and "no" have to be said of the present.
+        last = self._last
+        moment = last or self.moment()
         # Asked after the moment: an event of this nonce that comes later takes a number above it.
         if nonce is not None and (before := self.event_of(nonce)):
             return before
-        proposal = propose(moment)
-        if proposal is None and self._last is not None:
+        proposal = propose(moment) if last is None else _unless_refused(propose, last)
+        if proposal is None and last is not None:
             moment = self.moment()
             if nonce is not None and (before := self.event_of(nonce)):
                 return before
@@ -673,11 +686,23 @@ class Journal:
 
     def purge_of(self, database: str, blob_id: str) -> Document | None:
         """Return the event that purged bytes, None if none did."""
-        for event in self.events_naming(blob_id):
-            named = ((made["database"], made["id"]) for made in event["versions"])
-            if event["action"] == PURGE and (database, blob_id) in named:
-                return event
-        return None
+        return self.removal_of(database, blob_id, (PURGE,))
+
+    def removal_of(
+        self, database: str, blob_id: str, actions: Sequence[str] = REMOVING
+    ) -> Document | None:
+        """Return the event that removed bytes, None if none did.
+
+        The bytes may still be there, but not for long: what counts is the event.
+
+        Parameters
+        ----------
+        database, blob_id : str
+            Which bytes.
+        actions : sequence of str, optional
+            Of `REMOVING`, those that count.
+        """
+        return removal_in(self.events_naming(blob_id), database, blob_id, actions)
 
     # the chain ---------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from cdb import inventory, names
 from cdb.errors import BadDocument, NotFound, WrongState
-from cdb.events import Proposal, entry
+from cdb.events import HIDE, Proposal, entry
 from cdb.journal import Journal
 from cdb.moments import Moment
 from cdb.stores.base import Blob
@@ -18,7 +18,7 @@ from cdb.stores.base import Blob
 PLACE = "fs.files"
 
 
-def write(journal: Journal, database: str, data: bytes | memoryview) -> str:
+def write(journal: Journal, database: str, data: bytes | bytearray | memoryview) -> str:
     """Store bytes under an id of their own; return it.
 
     Parameters
@@ -27,7 +27,7 @@ def write(journal: Journal, database: str, data: bytes | memoryview) -> str:
         Of the store.
     database : str
         Whose bytes they are.
-    data : bytes or memoryview
+    data : bytes, bytearray or memoryview
         The payload, as it is.
 
     Raises
@@ -40,7 +40,7 @@ def write(journal: Journal, database: str, data: bytes | memoryview) -> str:
     moment = journal.moment()
     journal.check_clock(moment)
     sha256 = hashlib.sha256(data).hexdigest()
-    return journal.store.write(database, data, sha256=sha256, head=moment.seq)
+    return journal.store.write(database, memoryview(data), sha256=sha256, head=moment.seq)
 
 
 def read(journal: Journal, database: str, blob_id: str) -> bytes | memoryview:
@@ -58,7 +58,7 @@ def read(journal: Journal, database: str, blob_id: str) -> bytes | memoryview:
 
 def is_hidden(journal: Journal, database: str, blob_id: str) -> bool:
     """Return whether an upload was taken back, and nothing visible names it since."""
-    if not _taken_back(journal, database, blob_id):
+    if journal.removal_of(database, blob_id, (HIDE,)) is None:
         return False
     return _named_by(journal, journal.moment(), database, blob_id) is None
 
@@ -73,8 +73,7 @@ def usable(journal: Journal, database: str, blob_id: str) -> Blob:
     WrongState
         If it was swept, or taken back.
     """
-    # The bytes may still be there, but not for long: what counts is the event.
-    if any(_names(event, database, blob_id) for event in journal.events_naming(blob_id)):
+    if journal.removal_of(database, blob_id):
         raise WrongState(f"the data {blob_id} in {database} were removed: send the data again")
     blob = journal.store.blob(database, blob_id)
     if blob is None:
@@ -106,11 +105,11 @@ def hide(journal: Journal, database: str, blob_id: str) -> None:
             raise WrongState(
                 f"the data {blob_id} in {database} are those of {named['_id']}; delete that first"
             )
-        if _taken_back(journal, database, blob_id):
+        if journal.removal_of(database, blob_id, (HIDE,)):
             raise NotFound(f"no bytes {blob_id} in {database}: they were deleted")
         made = entry(database, PLACE, blob_id, key_of(database, blob_id))
         ids = frozenset([blob_id])
-        return _Hiding("hide", "", lambda *_: [made], keys=frozenset([made["key"]]), ids=ids)
+        return _Hiding(HIDE, "", lambda *_: [made], keys=frozenset([made["key"]]), ids=ids)
 
     journal.commit(propose)
 
@@ -122,19 +121,6 @@ class _Hiding(Proposal):
         """Return whether an event names the bytes."""
         named = {made.get("document", {}).get("id_data") for made in event["versions"]}
         return bool(named & self.ids) or super().is_stale_after(event)
-
-
-def _taken_back(journal: Journal, database: str, blob_id: str) -> bool:
-    events = journal.events_naming(blob_id)
-    return any(e["action"] == "hide" and _names(e, database, blob_id) for e in events)
-
-
-def _names(event: Mapping[str, Any], database: str, blob_id: str) -> bool:
-    """Return whether an event removes or hides an upload."""
-    return any(
-        (made["database"], made["collection"], made["id"]) == (database, PLACE, blob_id)
-        for made in event["versions"]
-    )
 
 
 def _named_by(

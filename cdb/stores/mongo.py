@@ -6,6 +6,8 @@ primary and see what a majority has.
 """
 
 import datetime
+import logging
+import math
 import os
 import re
 import threading
@@ -38,6 +40,8 @@ from cdb.errors import (
 from cdb.stores.base import Blob, Progress, Store, new_id
 from cdb.stores.layout import FILE_INDEXES, Index
 from cdb.stores.query import Document, Query, Sort, check_query, sort_values
+
+logger = logging.getLogger(__name__)
 
 # A user waits at most 5 s for "the server is down".
 SELECTION_SECONDS = 3
@@ -367,15 +371,18 @@ class MongoStore(Store):
             record = self._collection(database, "fs.files").find_one({"_id": query["files_id"]})
             if record is None:
                 raise NotFound(f"no bytes {blob_id} in {database}")
+            if _blob(record) is None:
+                raise NotFound(f"the record of {blob_id} in {database} is damaged")
             length, size = int(record["length"]), int(record["chunkSize"])
             result, missing = bytearray(length), length
             chunks = self._collection(database, "fs.chunks").find(
                 query, {"_id": False, "n": True, "data": True}, batch_size=MESSAGE // CHUNK // 4
             )
             for chunk in chunks:
-                start, data = chunk["n"] * size, chunk["data"]
-                if len(data) != min(size, length - start):
-                    raise NotFound(f"chunk {chunk['n']} of {blob_id} in {database} is not whole")
+                number, data = chunk.get("n"), chunk.get("data")
+                start = number * size if isinstance(number, int) and number >= 0 else length
+                if not isinstance(data, bytes) or len(data) != min(size, length - start):
+                    raise NotFound(f"chunk {number!r:.20} of {blob_id} in {database} is not whole")
                 result[start : start + len(data)] = data
                 missing -= len(data)
                 if progress:
@@ -394,13 +401,16 @@ class MongoStore(Store):
         """See `Store.blobs`."""
         with self._translated():
             for record in self._collection(database, "fs.files").find(batch_size=BATCH):
-                yield _blob(record)
+                blob = _blob(record)
+                if blob is not None:
+                    yield blob
 
     def uploads(self, database: str, sha256: str) -> list[Blob]:
         """See `Store.uploads`."""
         with self._translated():
             found = self._collection(database, "fs.files").find({"sha256": sha256})
-            return sorted(map(_blob, found), key=lambda blob: blob.at, reverse=True)
+            blobs = [blob for blob in map(_blob, found) if blob is not None]
+        return sorted(blobs, key=lambda blob: blob.at, reverse=True)
 
     def remove(self, database: str, blob_ids: Sequence[str]) -> None:
         """See `Store.remove`."""
@@ -494,11 +504,23 @@ def _plain(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
-def _blob(record: Mapping[str, Any]) -> Blob:
+def _blob(record: Mapping[str, Any]) -> Blob | None:
+    """Return what a record says; None where another program wrote one that nobody can read by."""
+    length, size, head = (_integer(record.get(name)) for name in ("length", "chunkSize", "head"))
+    sha256, when = record.get("sha256"), record.get("uploadDate")
+    if length is None or length < 0 or size is None or size < 1:
+        logger.warning("bytes %s are not there: their record in fs.files is damaged", record["_id"])
+        return None
     return Blob(
         str(record["_id"]),
-        int(record["length"]),
-        record.get("sha256"),
-        record.get("head"),
-        record["uploadDate"].timestamp() if "uploadDate" in record else 0.0,
+        length,
+        sha256 if isinstance(sha256, str) else None,
+        head,
+        when.timestamp() if isinstance(when, datetime.datetime) else 0.0,
     )
+
+
+def _integer(value: Any) -> int | None:
+    """Return a number of BSON as an integer, None if it is none."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return int(value) if is_number and math.isfinite(value) else None

@@ -12,7 +12,7 @@ import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cdb.errors import BadDocument, BadQuery
+from cdb.errors import BadDocument, BadQuery, shown
 
 Document = dict[str, Any]
 Query = Mapping[str, Any]
@@ -55,48 +55,53 @@ def check_query(query: Query) -> None:
     for name, condition in query.items():
         if name in ("$and", "$or"):
             if not isinstance(condition, list | tuple) or not condition:
-                raise BadQuery(f"{name} wants a list of queries, not {condition!r}")
+                raise BadQuery(f"{name} wants a list of queries, not {shown(condition)}")
             for part in condition:
                 check_query(part)
         elif name.startswith("$"):
-            raise BadQuery(f"unknown operator {name}; known: $and, $or, {', '.join(OPERATORS)}")
+            raise BadQuery(f"unknown operator {name:.60}; known: $and, $or, {', '.join(OPERATORS)}")
         else:
             _check_condition(name, condition)
 
 
 def _check_condition(name: str, condition: object) -> None:
+    if "" in name.split("."):
+        raise BadQuery(f"{shown(name)} is no name of a field; write field, or list.field")
     if not isinstance(condition, Mapping):
         _check_value(name, condition)
         return
+    name = name[:60]  # of what a sentence can hold
     if not condition:
         raise BadQuery(f"the condition on {name} is empty; good ones: {', '.join(OPERATORS)}")
     for sign, value in condition.items():
         if sign not in OPERATORS:
-            raise BadQuery(f"unknown operator {sign!r}; known: {', '.join(OPERATORS)}")
+            raise BadQuery(f"unknown operator {shown(sign)}; known: {', '.join(OPERATORS)}")
         if sign == "$in":
             if not isinstance(value, list | tuple):
-                raise BadQuery(f"$in on {name} wants a list, not {value!r}")
+                raise BadQuery(f"$in on {name} wants a list, not {shown(value)}")
             for member in value:
                 _check_value(name, member)
         elif sign == "$exists":
             if not isinstance(value, bool):
-                raise BadQuery(f"$exists on {name} wants true or false, not {value!r}")
+                raise BadQuery(f"$exists on {name} wants true or false, not {shown(value)}")
         elif sign in _ORDERINGS and kind(value) not in (1, 2):
-            raise BadQuery(f"{sign} on {name} wants a number or a text, not {value!r}")
+            raise BadQuery(f"{sign} on {name} wants a number or a text, not {shown(value)}")
         else:
             _check_value(name, value)
 
 
 def _check_value(name: str, value: object) -> None:
     if kind(value) in (3, 4):
-        raise BadQuery(f"{name} is asked for {value!r}; good values: number, text, true, false")
-    check_value(value, name, BadQuery)
+        raise BadQuery(
+            f"{name:.60} is asked for {shown(value)}; good values: number, text, true, false"
+        )
+    check_value(value, name[:60], BadQuery)
 
 
 def check_value(value: object, where: str, error: type[Exception], depth: int = 0) -> None:
     """Refuse a value that not every store can hold and give back unchanged."""
     if depth > MAX_DEPTH:
-        raise error(f"{where} is nested deeper than {MAX_DEPTH} levels")
+        raise error(f"{where:.200} is nested deeper than {MAX_DEPTH} levels")
     if value is None or isinstance(value, bool):
         return
     if isinstance(value, str):
@@ -104,21 +109,21 @@ def check_value(value: object, where: str, error: type[Exception], depth: int = 
             _check_text(value, where, error)
     elif isinstance(value, int):
         if not -INT64 <= value < INT64:
-            raise error(f"{where} is {value}, which is more than 64 bits")
+            raise error(f"{where:.200} is {shown(value)}, which is more than 64 bits")
     elif isinstance(value, float):
         if not math.isfinite(value):
-            raise error(f"{where} is {value}; NaN and infinity are not stored")
+            raise error(f"{where:.200} is {value}; NaN and infinity are not stored")
     elif isinstance(value, list):
         for index, member in enumerate(value):
             if isinstance(member, list):
-                raise error(f"{where} holds a list directly in a list")
+                raise error(f"{where:.200} holds a list directly in a list")
             check_value(member, f"{where}[{index}]", error, depth + 1)
     elif isinstance(value, dict):
         for key, member in value.items():
             _check_key(key, where, error)
             check_value(member, f"{where}.{key}", error, depth + 1)
     else:
-        raise error(f"{where} is of the type {type(value).__name__}, which no store holds")
+        raise error(f"{where:.200} is of the type {type(value).__name__}, which no store holds")
 
 
 def _check_text(text: str, where: str, error: type[Exception]) -> None:
@@ -126,14 +131,16 @@ def _check_text(text: str, where: str, error: type[Exception]) -> None:
         text.encode()
     except UnicodeEncodeError as fault:
         raise error(
-            f"{where} holds {text[fault.start : fault.end]!a}, which is no text that UTF-8 can "
-            "hold; write names and remarks in UTF-8"
+            f"{where:.200} holds {text[fault.start : fault.end]!a}, which is no text that UTF-8 "
+            "can hold; write names and remarks in UTF-8"
         ) from None
 
 
 def _check_key(key: object, where: str, error: type[Exception]) -> None:
     if not isinstance(key, str) or not key or key.startswith("$") or set(key) & {".", "\0"}:
-        raise error(f"{where} has the key {key!r}; keys are texts without '.', NUL or a first '$'")
+        raise error(
+            f"{where:.200} has the key {shown(key)}; keys are texts without '.', NUL or a first '$'"
+        )
     _check_text(key, f"a key of {where}", error)
 
 
@@ -144,7 +151,7 @@ def check_fields(fields: Mapping[str, object], columns: Iterable[str] = ()) -> N
         check_value(value, key, BadDocument)
     for name in columns:
         if name in fields and kind(fields[name]) not in (1, 2, 5):
-            raise BadDocument(f"{name} is {fields[name]!r:.60}; it must be a number or a text")
+            raise BadDocument(f"{name} is {shown(fields[name])}; it must be a number or a text")
 
 
 def check_document(document: Mapping[str, object], columns: Iterable[str] = ()) -> None:
@@ -163,7 +170,7 @@ def check_document(document: Mapping[str, object], columns: Iterable[str] = ()) 
         Naming the field.
     """
     if kind(document.get("_id")) not in (1, 2):
-        raise BadDocument(f"a document needs an _id that is a number or a text: {document!r:.200}")
+        raise BadDocument(f"a document needs an _id that is a number or a text: {shown(document)}")
     check_fields(document, columns)
 
 
@@ -187,7 +194,9 @@ def _values(name: str, document: Mapping[str, Any]) -> tuple[bool, list[Any]]:
     """Return whether the field is there, and the values to compare: a list stands for its own."""
     if "." in name:
         outer, inner = name.split(".", 1)
-        members = [m for m in document.get(outer) or [] if isinstance(m, Mapping) and inner in m]
+        listed = document.get(outer)
+        members = listed if isinstance(listed, list) else []
+        members = [m for m in members if isinstance(m, Mapping) and inner in m]
         return bool(members), [m[inner] for m in members] or [None]
     if name not in document:
         return False, [None]

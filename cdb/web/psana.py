@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -18,8 +19,10 @@ from cdb.web.answers import as_json
 from cdb.web.payloads import pieces
 from cdb.web.psana_queries import (
     MAX_DOCUMENT,
-    MAX_QUERY,
+    MAX_QUESTION,
     check_id,
+    check_place,
+    is_place,
     parse_document,
     parse_path,
     query_of,
@@ -120,25 +123,31 @@ class _Call:
 
     async def collections(self, database: str) -> Response:
         rights.require_read(self.caller, database)
+        if not is_place(database):
+            return as_json([])
         found = await self.service.work(self.db.copies.tally.collections, database)
         return as_json(found + GRIDFS if found else [])
 
     async def documents(self, database: str, collection: str) -> Response:
         rights.require_read(self.caller, database)
-        body = await _body(self.request, 4 * MAX_QUERY)
+        body = await _body(self.request, 4 * MAX_QUESTION)
         query = query_of(self.request.query_params, body)
-        if collection in GRIDFS:
+        if collection in GRIDFS or not is_place(database, collection):
             return as_json([])
         return as_json(await self.service.work(self.db.copies.find, database, collection, query))
 
     async def document(self, database: str, collection: str, document_id: str) -> Response:
         rights.require_read(self.caller, database)
         wanted = check_id(document_id)
+        if not is_place(database, collection):
+            return as_json(None)
         return as_json(await self.service.work(self.db.copies.get, database, collection, wanted))
 
     async def data(self, database: str, blob_id: str) -> Response:
         rights.require_read(self.caller, database)
         wanted = check_id(blob_id)
+        if not is_place(database):
+            raise NotFound(f"no bytes {wanted} in {database}")
         found = await self.service.work(uploads.read, self.db.journal, database, wanted)
         return _bytes(memoryview(found), self.request.headers.get("range"))
 
@@ -159,16 +168,15 @@ class _Call:
     async def add_document(self, database: str, collection: str) -> Response:
         rights.require_post(self.caller, database)
         given = parse_document(await _body(self.request, MAX_DOCUMENT))
-
-        def add() -> Any:
-            sent = given if isinstance(given, dict) else {}
-            rights.require_file(self.db, self.caller, database, collection, sent)
-            return self.db.copies.file(database, collection, given)
-
-        return as_json(await self.write(add))
+        sent = given if isinstance(given, dict) else {}
+        rights.require_file(self.caller, database, collection, sent)
+        permit = rights.permit_of(self.db.journal, self.caller, database, collection)
+        file = partial(self.db.copies.file, database, collection, given, permit=permit)
+        return as_json(await self.write(file))
 
     async def replace(self, database: str, collection: str, document_id: str) -> Response:
         self.caller.require_write(database)
+        check_place(database, collection)
         wanted = check_id(document_id)
         given = parse_document(await _body(self.request, MAX_DOCUMENT))
         replace = self.db.copies.replace
@@ -176,18 +184,21 @@ class _Call:
 
     async def delete_data(self, database: str, blob_id: str) -> Response:
         self.caller.require_write(database)
+        check_place(database)
         wanted = check_id(blob_id)
         await self.write(lambda: uploads.hide(self.db.journal, database, wanted))
         return as_json(DONE)
 
     async def delete(self, database: str, collection: str, document_id: str) -> Response:
         self.caller.require_write(database)
+        check_place(database, collection)
         wanted = check_id(document_id)
         await self.write(lambda: self.db.copies.delete(database, collection, wanted))
         return as_json(DONE)
 
     async def clear(self, database: str, collection: str | None) -> Response:
         self.caller.require_admin()
+        check_place(database, collection)
         await self.write(lambda: self.db.copies.clear(database, collection))
         return as_json(DONE)
 
@@ -200,25 +211,23 @@ def _not_allowed(method: str, path: str) -> Response:
     return as_json({"error": {"code": "NotPossible", "message": message}}, status=405)
 
 
-async def _body(request: Request, longest: int) -> bytes:
-    """Return a body.
+async def _body(request: Request, longest: int) -> bytearray:
+    """Return a body, which is in memory once.
 
     Raises
     ------
     TooLarge
         As soon as it is.
     """
-    parts: list[bytes] = []
-    nbytes = 0
+    body = bytearray()
     try:
         async for piece in request.stream():
-            nbytes += len(piece)
-            if nbytes > longest:
+            if len(body) + len(piece) > longest:
                 raise TooLarge(f"a body of over {longest} bytes is too large here; send less")
-            parts.append(piece)
+            body += piece
     except ClientDisconnect:
         raise BadPayload("the body ended before it was whole; send it again") from None
-    return b"".join(parts)
+    return body
 
 
 def _bytes(data: memoryview, asked: str | None) -> Response:

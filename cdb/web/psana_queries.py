@@ -17,18 +17,23 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
+from cdb import names
 from cdb.drafts import is_id
-from cdb.errors import BadDocument, BadQuery, BadQuestion, TooLarge, shown
+from cdb.errors import BadDocument, BadName, BadQuery, BadQuestion, TooLarge, shown
 from cdb.stores.query import MAX_DEPTH, check_query
 
 Document = dict[str, Any]
 
 MAX_DOCUMENT = 10**6  # bytes
-MAX_QUERY = 10**6  # characters
+MAX_QUESTION = 10**6  # characters of a query, wherever in a request it stands
 MAX_LITERAL = 10**5  # characters: each may cost Python's parser a hundred bytes
 MAX_TERMS = 200  # conditions: SQLite's expressions are at most 1000 deep
-MAX_MEMBERS = 10_000  # of a list: SQLite takes 32766 values
+MAX_MEMBERS = 10_000  # of all lists: SQLite takes 32766 values
+MAX_COLLECTION = 120  # bytes: MongoDB takes 255 with the database's name, some servers less
 
+# MongoDB's rules, for collections that other programs made.
+_COLLECTION = re.compile(r"[^.$\0]+(\.[^.$\0]+)*")
+_SERVERS_OWN = ("system.", "_ferretdb_")
 _OBJECT_ID = re.compile(r"""(["']?)ObjectId\(\s*["']?([0-9a-fA-F]{24})["']?\s*\)\1""")
 
 
@@ -47,8 +52,10 @@ def parse_query(text: str) -> Document:
     >>> parse_query("{'ctype': 'pedestals', 'version': None}")
     {'ctype': 'pedestals', 'version': None}
     """
-    if len(text) > MAX_QUERY:
-        raise BadQuery(f"a query of {len(text)} characters is too long, {MAX_QUERY} is the limit")
+    if len(text) > MAX_QUESTION:
+        raise BadQuery(
+            f"a query of {len(text)} characters is too long, {MAX_QUESTION} is the limit"
+        )
     text = _OBJECT_ID.sub(lambda found: f'"{found[2].lower()}"', text)
     try:
         value = _from_json(text)
@@ -61,7 +68,7 @@ def parse_query(text: str) -> Document:
     return checked_query(value)
 
 
-def query_of(arguments: Mapping[str, str], body: bytes) -> Document:
+def query_of(arguments: Mapping[str, str], body: bytes | bytearray) -> Document:
     """Return the query of a request: its `query_string`, its body, or its plain arguments.
 
     Examples
@@ -86,15 +93,17 @@ def checked_query(query: Document) -> Document:
     """
     _check_depth(query)
     terms = list(_terms(query))
-    if len(terms) > MAX_TERMS:
-        raise BadQuery(f"{len(terms)} conditions are too many, {MAX_TERMS} is the limit")
-    for name, condition in terms:
+    for name, _ in terms:
         if not name or "\0" in name or not _is_text(name):
             raise BadQuery(f"{name!a:.60} is no name of a field")
-        members = condition.get("$in") if isinstance(condition, dict) else None
-        if isinstance(members, list) and len(members) > MAX_MEMBERS:
-            raise BadQuery(f"$in on {name} has {len(members)} members, {MAX_MEMBERS} is the limit")
     check_query(query)
+    number = sum(len(condition) if isinstance(condition, dict) else 1 for _, condition in terms)
+    number += _n_parts(query)
+    if number > MAX_TERMS:
+        raise BadQuery(f"{number} conditions are too many, {MAX_TERMS} is the limit")
+    members = sum(len(c.get("$in", ())) for _, c in terms if isinstance(c, dict))
+    if members > MAX_MEMBERS:
+        raise BadQuery(f"lists of {members} members are too long, {MAX_MEMBERS} is the limit")
     for name, condition in terms:
         if name == "_id":
             _check_ids(condition)
@@ -115,6 +124,12 @@ def _terms(query: object) -> Iterator[tuple[str, Any]]:
                 yield from _terms(part)
         else:
             yield name, condition
+
+
+def _n_parts(query: Document) -> int:
+    """Return how many empty queries stand in a query: they ask nothing, and have to be told."""
+    parts = [part for name in ("$and", "$or") for part in query.get(name, ())]
+    return sum(_n_parts(part) if part else 1 for part in parts)
 
 
 def _check_ids(condition: Any) -> None:
@@ -159,7 +174,7 @@ def _from_literal(text: str) -> Any:
         ) from None
 
 
-def parse_document(body: bytes) -> Any:
+def parse_document(body: bytes | bytearray) -> Any:
     """Return what a body says in JSON, under whatever content type it came.
 
     Raises
@@ -186,7 +201,7 @@ def parse_document(body: bytes) -> Any:
         raise BadDocument(f"the document is no JSON: {error}") from None
 
 
-def _decoded(body: bytes, error: type[BadQuery] | type[BadDocument]) -> str:
+def _decoded(body: bytes | bytearray, error: type[BadQuery] | type[BadDocument]) -> str:
     try:
         return body.decode()
     except UnicodeDecodeError:
@@ -209,6 +224,41 @@ def check_id(text: str) -> str:
     if not is_id(text.lower()):
         raise BadQuestion(f"{shown(text)} is no id; an id has 24 hexadecimal digits")
     return text.lower()
+
+
+def check_place(database: str, collection: str | None = None) -> None:
+    """Refuse names that no database or collection can have, not even one of another program.
+
+    Raises
+    ------
+    BadName
+        Saying which.
+
+    Examples
+    --------
+    >>> check_place("cdb_xpp1", "opal.1")
+    >>> check_place("cdb_xpp1", "$opal")
+    Traceback (most recent call last):
+        ...
+    cdb.errors.BadName: there can be no collection '$opal' in cdb_xpp1
+    """
+    if database != names.REGISTER:
+        names.check_database(database)
+    if collection is None:
+        return
+    long = len(collection.encode(errors="replace")) > MAX_COLLECTION
+    reserved = collection.startswith(_SERVERS_OWN)
+    if long or reserved or not _COLLECTION.fullmatch(collection) or not _is_text(collection):
+        raise BadName(f"there can be no collection {shown(collection)} in {database}")
+
+
+def is_place(database: str, collection: str | None = None) -> bool:
+    """Return whether there can be a database, and a collection in it; see `check_place`."""
+    try:
+        check_place(database, collection)
+    except BadName:
+        return False
+    return True
 
 
 def parse_path(method: str, path: str) -> tuple[str, ...] | None:

@@ -7,11 +7,21 @@ detector's database. A client of psana sends the experiment's copy first.
 from collections.abc import Mapping
 from typing import Any
 
-from cdb import names, validity
-from cdb.database import Database
+from cdb import chains, names, validity
+from cdb.constant import key_of
+from cdb.copies import Permit
 from cdb.drafts import is_id
-from cdb.errors import NotAllowed
+from cdb.errors import BadName, NotAllowed, shown
+from cdb.journal import Journal
+from cdb.moments import Moment
+from cdb.stores.query import Document
 from cdb.web.access import Caller
+
+# What a detector's copy has as its original has it, besides the runs.
+COPIED = (
+    "experiment", "detector", "ctype", "time_sec", "version", "data_type", "data_dtype",
+    "data_shape", "data_size", "sha256", "nbytes",
+)  # fmt: skip
 
 
 def may_read(caller: Caller, database: str) -> bool:
@@ -43,14 +53,12 @@ def require_post(caller: Caller, database: str) -> None:
 
 
 def require_file(
-    db: Database, caller: Caller, database: str, collection: str, document: Mapping[str, Any]
+    caller: Caller, database: str, collection: str, document: Mapping[str, Any]
 ) -> None:
-    """Refuse who may not file a document; see `Caller.require_write`.
+    """Refuse who may not file a document, as far as the document itself says so.
 
     Parameters
     ----------
-    db : Database
-        Where it is to be filed.
     caller : Caller
         Who asks.
     database, collection : str
@@ -66,54 +74,97 @@ def require_file(
     if database == names.REGISTER:
         require_post(caller, database)
     elif not caller.may_write(database):
-        if not admits_copy(db, caller, database, collection, document):
+        if not _may_be_copy(caller, database, collection, document):
             caller.require_write(database)
     elif not _may_follow(caller, database, collection, document):
         raise NotAllowed(
             f"the copy for the detector could not follow: {caller.name} may write "
             f"{names.PREFIX}{collection} only as part of a deployment, and this document says "
-            f"experiment {document.get('experiment')!r:.60} in {database}"
+            f"experiment {shown(document.get('experiment'))} in {database}/{collection}"
         )
 
 
-def admits_copy(
-    db: Database, caller: Caller, database: str, collection: str, document: Mapping[str, Any]
-) -> bool:
-    """Return whether a document is the detector's copy of one that the caller may write.
+def permit_of(journal: Journal, caller: Caller, database: str, collection: str) -> Permit | None:
+    """Return what judges a document by others that are there; None where none needs to be.
 
-    Its `id_doc_exp` names a visible document of an experiment's database that the caller may
-    write, of equal type, equal runs and equal bytes.
+    It admits the detector's copy of a document that the caller may write: `id_doc_exp` names a
+    visible one of an experiment's database, of equal type, runs, times and bytes, which has no
+    copy yet.
+
+    Parameters
+    ----------
+    journal : Journal
+        Where the documents are.
+    caller : Caller
+        Who asks.
+    database, collection : str
+        Where the document is to be filed; see `require_file`.
     """
-    main, blob_id = document.get("id_doc_exp"), document.get("id_data")
-    experiment = f"{names.PREFIX}{document.get('experiment')}"
-    if database != names.PREFIX + collection or not names.is_detector_database(database):
-        return False
-    if not (isinstance(main, str) and is_id(main) and isinstance(blob_id, str) and is_id(blob_id)):
-        return False
-    if names.names_a_detector(experiment.removeprefix(names.PREFIX)):
-        return False
-    if not caller.may_write(experiment):
-        return False
-    original = db.copies.get(experiment, collection, main)
-    blob = db.store.blob(database, blob_id)
-    if original is None or blob is None or blob.sha256 is None:
-        return False
-    same = all(original.get(name) == document.get(name) for name in ("ctype", "detector"))
-    runs = validity.range_of({**document, "end": None})
-    return same and runs == validity.range_of(original) and blob.sha256 == original.get("sha256")
+    if database == names.REGISTER or caller.may_write(database):
+        return None
+
+    def permit(moment: Moment, document: Document) -> list[str]:
+        experiment, main = _experiment_of(document), str(document.get("id_doc_exp"))
+        original = experiment and chains.current(journal, moment, experiment, collection, main)
+        if not experiment or not original:
+            raise _no_part(caller, database, f"no document {main} is in {experiment}/{collection}")
+        differing = _differing(original, document)
+        if differing:
+            told = ", ".join(differing)
+            raise _no_part(caller, database, f"{told} of {main} in {experiment} differ")
+        ids = list(chains.links(journal, experiment, main))
+        query = {"id_doc_exp": {"$in": ids}}
+        if other := next(journal.find(moment, database, collection, query, limit=1), None):
+            shown_as = other.get("first") or other["_id"]
+            raise _no_part(caller, database, f"{main} has its copy {shown_as} already")
+        return [key_of(experiment, collection, original)]
+
+    return permit
+
+
+def _no_part(caller: Caller, database: str, why: str) -> NotAllowed:
+    return NotAllowed(
+        f"{caller.name} may write {database} only as part of a deployment, with the copy of a "
+        f"document that id_doc_exp names: {why}"
+    )
+
+
+def _differing(original: Mapping[str, Any], copy: Mapping[str, Any]) -> list[str]:
+    """Return the names of what a copy has otherwise than its original."""
+    found = [name for name in COPIED if original.get(name) != copy.get(name)]
+    if validity.range_of(original) != validity.range_of(copy):
+        found.append("run and run_end")
+    # Of data that another program stored nobody knows whether they are the same.
+    if copy.get("id_data") is not None and copy.get("sha256") is None:
+        found.append("sha256")
+    return found
+
+
+def _may_be_copy(
+    caller: Caller, database: str, collection: str, document: Mapping[str, Any]
+) -> bool:
+    """Return whether a document may be the detector's copy of one that the caller may write."""
+    experiment = _experiment_of(document)
+    own = database == names.PREFIX + collection and names.is_detector_database(database)
+    linked = "detector" in document and is_id(document.get("id_doc_exp"))
+    return own and linked and experiment is not None and caller.may_write(experiment)
 
 
 def _may_follow(
     caller: Caller, database: str, collection: str, document: Mapping[str, Any]
 ) -> bool:
     """Return whether the detector's copy of an experiment's document could be filed after it."""
-    is_first = database != names.REGISTER and not names.names_a_detector(_bare(database))
+    is_first = not names.names_a_detector(database.removeprefix(names.PREFIX))
     if not is_first or "detector" not in document:
         return True
     if caller.may_write(names.PREFIX + collection):
         return True
-    return names.PREFIX + str(document.get("experiment")) == database
+    return names.is_short_name(collection) and _experiment_of(document) == database
 
 
-def _bare(database: str) -> str:
-    return database.removeprefix(names.PREFIX)
+def _experiment_of(document: Mapping[str, Any]) -> str | None:
+    """Return the database of a document's experiment; None if it says none."""
+    try:
+        return names.experiment_database(document.get("experiment", ""))
+    except BadName:
+        return None

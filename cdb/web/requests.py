@@ -11,13 +11,12 @@ from starlette.requests import Request
 
 from cdb import validity
 from cdb.errors import BadQuery, BadQuestion, TooLarge, shown
-from cdb.stores.query import check_query
+from cdb.stores.query import MAX_DEPTH, check_query
 
 MAX_PARAMETERS = 100
 MAX_QUERY = 8_000  # characters
 MAX_VALUES = 500  # in one query: SQLite's expressions are at most 1000 deep
 MAX_JSON = 4 * 2**20  # bytes
-MAX_DEPTH = 20
 
 _KEY = re.compile("[A-Za-z0-9_.:-]{8,128}")
 _FIELD = re.compile(r"-?[A-Za-z_][A-Za-z0-9_]{0,63}")
