@@ -176,6 +176,25 @@ def test_bytes_that_were_taken_back_before_any_document_are_litter(quick_db):
     assert list(quick_db.store.blobs(DB)) == []
 
 
+def test_what_another_filed_since_our_last_write_is_replaced_and_deleted(quick_db):
+    other = Database(quick_db.store)
+    file(other)  # what it saw is what it proposes on
+    replaced, deleted = file(quick_db, run=6), file(quick_db, run=7)
+    other.copies.replace(DB, EPIX, replaced["_id"], constant(comment="better"))
+    file(other)
+    gone = file(quick_db, run=8)
+    other.copies.delete(DB, EPIX, deleted["_id"])
+    other.copies.delete(DB, EPIX, gone["_id"])
+    assert [d.get("comment") for d in quick_db.copies.find(DB, EPIX, {})] == [None, "better", None]
+
+
+def test_a_name_that_another_freed_since_our_last_write_is_free(quick_db):
+    other = Database(quick_db.store)
+    made = other.copies.file("cdb_detnames", "epix", entry("epix_a"))
+    quick_db.copies.delete("cdb_detnames", "epix", made["_id"])
+    assert other.copies.file("cdb_detnames", "epix", entry("epix_b"))["short"] == EPIX
+
+
 # Many at once ------------------------------------------------------------------------------------
 
 

@@ -54,7 +54,7 @@ async def answer(request: Request) -> Response:
     named = parse_path(method, path)
     if named is None or (named and not named[0].startswith(names.PREFIX)):
         return _not_allowed(method, path)
-    if len(named) > 1 and named[1] in GRIDFS and (method == "DELETE" or len(named) > 2):
+    if len(named) > 1 and named[1] in GRIDFS and (method != "GET" or len(named) > 2):
         # Payloads have an address of their own; how a store keeps them is nobody's to change.
         return _not_allowed(method, path)
     call = _Call(request)
@@ -167,6 +167,7 @@ class _Call:
 
     async def add_document(self, database: str, collection: str) -> Response:
         rights.require_post(self.caller, database)
+        check_place(database, collection)
         given = parse_document(await _body(self.request, MAX_DOCUMENT))
         sent = given if isinstance(given, dict) else {}
         rights.require_file(self.caller, database, collection, sent)

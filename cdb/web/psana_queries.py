@@ -29,7 +29,7 @@ MAX_QUESTION = 10**6  # characters of a query, wherever in a request it stands
 MAX_LITERAL = 10**5  # characters: each may cost Python's parser a hundred bytes
 MAX_TERMS = 200  # conditions: SQLite's expressions are at most 1000 deep
 MAX_MEMBERS = 10_000  # of all lists: SQLite takes 32766 values
-MAX_COLLECTION = 120  # bytes: MongoDB takes 255 with the database's name, some servers less
+MAX_COLLECTION = 190  # bytes: MongoDB takes 255 with the database's name and a dot
 
 # MongoDB's rules, for collections that other programs made.
 _COLLECTION = re.compile(r"[^.$\0]+(\.[^.$\0]+)*")

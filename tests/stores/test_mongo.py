@@ -56,6 +56,44 @@ def test_a_lost_chunk_is_noticed(store, number):
         store.read(DB, blob_id)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"length": None}, {"length": "7"}, {"length": -1}, {"length": {"a": 1}}, {"length": True},
+     {"chunkSize": None}, {"chunkSize": 0}, {"chunkSize": "x"}],
+    ids=str,
+)  # fmt: skip
+def test_bytes_whose_record_nobody_can_read_are_not_there(store, caplog, wrong):
+    good, blob_id = write(store), write(store)
+    store.client[DB]["fs.files"].update_one({"_id": ObjectId(blob_id)}, {"$set": wrong})
+    with pytest.raises(NotFound, match="damaged"):
+        store.read(DB, blob_id)
+    caplog.clear()
+    assert store.blob(DB, blob_id) is None
+    assert [record.message for record in caplog.records] == [
+        f"bytes {blob_id} are not there: their record in fs.files is damaged"
+    ]
+    sha256 = hashlib.sha256(DATA).hexdigest()
+    assert [b.id for b in store.blobs(DB)] == [b.id for b in store.uploads(DB, sha256)] == [good]
+
+
+def test_what_a_record_says_wrongly_beside_is_not_believed(store):
+    wrong = {"head": "x", "sha256": 7, "uploadDate": "today"}
+    blob_id = write(store)
+    store.client[DB]["fs.files"].update_one({"_id": ObjectId(blob_id)}, {"$set": wrong})
+    blob = store.blob(DB, blob_id)
+    assert (blob.nbytes, blob.head, blob.sha256, blob.at) == (len(DATA), None, None, 0.0)
+    assert bytes(store.read(DB, blob_id)) == DATA
+
+
+@pytest.mark.parametrize("wrong", [{"n": "x"}, {"n": -1}, {"n": 10**6}, {"data": "text"}], ids=str)
+def test_a_chunk_that_nobody_can_place_is_noticed(store, wrong):
+    blob_id = write(store)
+    chunk = {"files_id": ObjectId(blob_id), "n": 1}
+    store.client[DB]["fs.chunks"].update_one(chunk, {"$set": wrong})
+    with pytest.raises(NotFound, match="not whole"):
+        store.read(DB, blob_id)
+
+
 def test_a_chunk_of_another_length_is_noticed(store):
     blob_id = write(store)
     query = {"files_id": ObjectId(blob_id), "n": 1}

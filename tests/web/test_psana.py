@@ -1,8 +1,11 @@
 """psana's dialect, request by request: what is forgiven, what is refused, and with which status."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from cdb.errors import StoreUnavailable
 from cdb.web import psana
 from cdb.web.access import ANYTHING, AccessMiddleware, Caller
 from cdb.web.app import make_app
+from cdb.web.psana_rights import COPIED, permit_of
 from cdb.web.settings import Settings
 from tests.programs import OtherProgram
 
@@ -54,10 +58,10 @@ class Site:
 
 
 @pytest.fixture
-def site(quick_db: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    app = make_app(Settings(), make_database=lambda: quick_db)
+def site(db: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    app = make_app(Settings(), make_database=lambda: db)
     with TestClient(app, raise_server_exceptions=True, follow_redirects=False) as http:
-        yield for_any_caller(Site(quick_db, http), monkeypatch)
+        yield for_any_caller(Site(db, http), monkeypatch)
 
 
 @pytest.fixture
@@ -220,6 +224,40 @@ def test_a_bad_id_is_a_4xx(memory_site, bad, method, where):
     assert answer.status_code == (405 if (method, where) == ("PUT", "gridfs") else 400)
 
 
+UPLOAD = """
+import asyncio
+from pathlib import Path
+from cdb.database import Database
+from cdb.stores import open_store
+from cdb.web import psana
+
+class Request:
+    async def stream(self):
+        for n in range(128):
+            yield bytes([n]) * 2**20
+
+def most():
+    (line,) = [x for x in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in x]
+    return int(line.split()[1]) * 1024
+
+async def upload():
+    before, journal = most(), Database(open_store({url!r})).journal
+    body = await psana._body(Request(), 2**30)
+    psana.uploads.write(journal, "cdb_xpp1", body)
+    print(len(body), most() - before)
+
+asyncio.run(upload())
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux says what was used")
+def test_an_upload_is_in_memory_once(tmp_path):
+    script = UPLOAD.format(url=(tmp_path / "store").as_uri())
+    told = subprocess.check_output([sys.executable, "-c", script], text=True)
+    length, most = map(int, told.split())
+    assert most < 1.25 * length == 1.25 * 2**27
+
+
 # Documents ---------------------------------------------------------------------------------------
 
 
@@ -267,6 +305,28 @@ def test_fields_that_the_server_owns_are_ignored(site):
     made = site.file(**forged).json()
     assert not {name for name, value in forged.items() if made.get(name) == value} - {"seq"}
     assert site.get(f"/{DB}/{SHORT}/{made['_id']}") == made
+
+
+BESIDE = {"id": "x", "state": "gone", "note": "n", "database": "d", "collection": "c"}
+
+
+def test_fields_called_as_what_is_said_of_a_version_do_not_shadow_it(site):
+    sent = site.file().json() | BESIDE
+    made = site("POST", f"/{DB}/{SHORT}/", json=sent | {"ctype": "gains"}).json()
+    assert not BESIDE.keys() & made.keys()
+    theirs = OtherProgram(site.db.store).insert()
+    site.db.store.update(DB, SHORT, {"_id": theirs}, set=BESIDE)
+    which = {"detector": SHORT, "experiment": "xpp1"}
+    for ctype, id_, state in (("gains", made["_id"], "live"), ("notes", theirs, "unadopted")):
+        answer = site.http.get("/v1/constants", params={**which, "ctype": ctype})
+        (found,) = answer.json()["constants"]
+        said = [found.get(name) for name in BESIDE]
+        assert said == [id_, state, None, DB, SHORT]
+
+
+def test_a_note_without_detector_keeps_all_its_fields(memory_site):
+    made = memory_site("POST", f"/{DB}/notes", json=BESIDE).json()
+    assert BESIDE.items() <= made.items()
 
 
 BAD_DOCUMENTS = [
@@ -575,11 +635,94 @@ def test_an_experiments_writer_files_the_detectors_copy_of_his_own(site):
     "wrong",
     [{"data": b"other"}, {"ctype": "pixel_rms"}, {"run": 4}, {"run_end": "9"},
      {"id_doc_exp": ABSENT}, {"id_doc_exp": 0}, {"id_doc_exp": "N/A"}, {"experiment": "cxi2"},
-     {"experiment": "epix_000001"}, {"detector": "epix_000002"}],
+     {"experiment": "epix_000001"}, {"experiment": None}, {"experiment": "detnames"},
+     {"detector": "epix_000002"}, {"detector": None}, {"time_sec": 7}, {"version": "V2"},
+     {"data_type": "ndarray"}, {"data_dtype": "int8"}, {"data_shape": "(4,)"}, {"data_size": "4"}],
+    ids=str,
 )  # fmt: skip
 def test_nothing_else_is_filed_by_him_for_the_detector(memory_site, wrong):
     memory_site.caller = WRITER
     assert deploy(memory_site, **wrong)[3] == 403
+
+
+def test_what_he_files_for_the_detector_names_data_or_none_as_his_own_does(memory_site):
+    memory_site.caller = WRITER
+    first = memory_site.file(id_data=None).json()["_id"]
+    assert memory_site.file(DETECTOR_DB, id_doc_exp=first).status_code == 403
+    assert memory_site.file(DETECTOR_DB, id_doc_exp=first, id_data=None).status_code == 200
+
+
+def test_an_empty_array_is_deployed_by_an_experiments_writer(site):
+    site.caller = WRITER
+    about = {"data_type": "ndarray", "data_dtype": "int16", "data_shape": "(0,)", "data_size": "0"}
+    first = site.file(id_data=site.upload(b"{}"), **about).json()
+    copied = site.upload(b"{}", DETECTOR_DB)
+    copy = site.file(DETECTOR_DB, id_data=copied, id_doc_exp=first["_id"], **about)
+    assert (copy.status_code, copy.json()["nbytes"]) == (200, 0)
+
+
+def copy_of(site: Site, first: dict[str, Any], **more: Any) -> Any:
+    """File the detector's copy of a document."""
+    names = ("ctype", "run", "run_end", "experiment", "data_type")
+    fields = {name: first[name] for name in names} | {"id_doc_exp": first["_id"]} | more
+    return site.file(DETECTOR_DB, **fields)
+
+
+def test_a_document_has_one_copy_at_a_time(site):
+    site.caller = WRITER
+    first = site.file().json()
+    copy = copy_of(site, first).json()
+    again = copy_of(site, first)
+    assert (again.status_code, copy["_id"] in again.text) == (403, True)
+    site.caller = ROOT
+    site("DELETE", f"/{DETECTOR_DB}/{SHORT}/{copy['_id']}")
+    site.caller = WRITER
+    assert copy_of(site, first).status_code == 200
+
+
+def test_the_copy_of_an_amended_document_is_its_copy_still(site):
+    version = site.db.add("text", detector=SHORT, experiment="xpp1", ctype="pedestals", run=5)
+    site.db.amend(version.id, comment="better")
+    site.caller = WRITER
+    shown = site.get(f"/{DB}/{SHORT}/{version.id}")
+    site("PUT", f"/{DB}/{SHORT}/{version.id}", json=shown)  # the copy names one before this
+    fields = {name: shown[name] for name in COPIED if name in shown}
+    upload = site.upload(bytes(site.db.store.read(DB, shown["id_data"])), DETECTOR_DB)
+    answer = copy_of(site, shown, **fields, id_data=upload)
+    assert (answer.status_code, "already" in answer.text) == (403, True)
+
+
+def test_of_two_that_file_the_same_copy_at_once_one_is_refused(site):
+    site.caller = WRITER
+    first = site.file().json()
+    uploads = [site.upload(database=DETECTOR_DB) for _ in range(2)]
+    other = Database(site.db.store)
+    given = {**first, "id_doc_exp": first["_id"], "id_data": uploads[0]}
+    permit = permit_of(other.journal, WRITER, DETECTOR_DB, SHORT)
+    rival = [lambda: other.copies.file(DETECTOR_DB, SHORT, given, permit=permit)]
+    site.db.journal.step = lambda name: name == "before event" and rival and rival.pop()()
+    answer = copy_of(site, first, id_data=uploads[1])
+    assert (answer.status_code, rival) == (403, [])
+    site.caller = ROOT
+    assert len(site.get(f"/{DETECTOR_DB}/{SHORT}")) == 1
+
+
+def test_a_copy_whose_original_is_deleted_meanwhile_is_refused(site):
+    site.caller = WRITER
+    first = site.file().json()
+    upload = site.upload(database=DETECTOR_DB)
+    other = Database(site.db.store)
+    calls = [lambda: other.copies.delete(DB, SHORT, first["_id"])]
+    site.db.journal.step = lambda name: name == "before event" and calls and calls.pop()()
+    assert copy_of(site, first, id_data=upload).status_code == 403
+    site.caller = ROOT
+    assert site.get(f"/{DETECTOR_DB}/{SHORT}") == []
+
+
+def test_what_he_may_not_file_leaves_nothing_behind(memory_site):
+    memory_site.caller = Caller("carl", write=("cdb_cxi2",))
+    assert memory_site.file(DETECTOR_DB, id_data=ABSENT).status_code == 403
+    assert memory_site.db.store.databases() == []
 
 
 def test_a_retired_document_admits_no_copy(memory_site):
@@ -593,7 +736,11 @@ def test_a_retired_document_admits_no_copy(memory_site):
 
 def test_a_first_copy_that_no_second_could_follow_is_a_403(memory_site):
     memory_site.caller = WRITER
-    assert memory_site.file(experiment="cxi2").status_code == 403
+    for experiment in ("cxi2", "", 7, None):
+        assert memory_site.file(experiment=experiment).status_code == 403
+    constant = {"detector": "opal", "ctype": "notes", "run": 1, "run_end": "end"}
+    given = constant | {"experiment": "xpp1"}
+    assert memory_site("POST", f"/{DB}/opal/", json=given).status_code == 403
     assert memory_site.file(experiment="xpp1").status_code == 200
 
 
@@ -645,8 +792,6 @@ def test_a_store_that_does_not_answer_is_never_a_503(memory_site, monkeypatch):
 
 
 def test_no_request_is_evaluated(request: pytest.FixtureRequest) -> None:
-    from pathlib import Path
-
     for module in ("psana", "psana_queries", "psana_rights"):
         text = (Path(psana.__file__).parent / f"{module}.py").read_text()
         assert "eval(" not in text.replace("literal_eval(", "")
