@@ -16,8 +16,9 @@ from cdb.actor import actor
 from cdb.constant import ADOPTED, RETIRED
 from cdb.errors import (
     BadQuestion,
-    CalibError,
     Duplicate,
+    NotAllowed,
+    NotFound,
     OutcomeUnknown,
     StoreUnavailable,
     WrongClock,
@@ -66,13 +67,13 @@ def no_step(name: str) -> None:
     """Go on; tests put a fault here."""
 
 
-def _unless_refused(propose: Callable[[Moment], Proposal | None], moment: Moment) -> Any:
+def _unless_refused(
+    propose: Callable[[Moment], Proposal | None], moment: Moment
+) -> Proposal | None:
     """Return what is proposed as of a moment that may have passed; None too if it is refused."""
     try:
         return propose(moment)
-    except StoreUnavailable:
-        raise  # that is of the present
-    except CalibError:
+    except (NotFound, WrongState, NotAllowed):
         return None
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdb.errors import shown
-from cdb.payload.keypaths import MAX_DEPTH, KeyPath, where
+from cdb.payload.keypaths import MAX_NESTING, KeyPath, where
 
 BLOCK = 2**22  # values that are looked at together
 
@@ -104,7 +104,7 @@ def _warnings(data: object, path: KeyPath) -> Iterator[str]:
         yield from _warnings_about_array(data, path)
     elif isinstance(data, str) and not data and not path:
         yield "the text is empty"
-    elif isinstance(data, dict | list | tuple) and len(path) < MAX_DEPTH:
+    elif isinstance(data, dict | list | tuple) and len(path) < MAX_NESTING:
         pairs = data.items() if isinstance(data, dict) else enumerate(data)
         for key, item in pairs:
             yield from _warnings(item, (*path, key))

@@ -2,7 +2,7 @@
 
 from cdb.errors import shown
 
-MAX_DEPTH = 100  # containers inside each other
+MAX_NESTING = 100  # containers inside each other
 
 KeyPath = tuple[object, ...]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cdb.errors import BadPayload, UnsafePayload, shown
 from cdb.payload.arrays import Bytes, array_of, dtype_of, shape_of
-from cdb.payload.keypaths import MAX_DEPTH
+from cdb.payload.keypaths import MAX_NESTING
 
 
 def decode(data: Bytes) -> object:
@@ -167,8 +167,8 @@ class _Plain:
         if id(value) in self._done:
             return self._done[id(value)]
         self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise ValueError(f"nested deeper than {MAX_DEPTH} containers, or contains itself")
+        if self._depth > MAX_NESTING:
+            raise ValueError(f"nested deeper than {MAX_NESTING} containers, or contains itself")
         made = self._made(value)
         self._depth -= 1
         # The pickle's own objects live until it is read, so ids stay theirs.

@@ -38,7 +38,7 @@ from cdb.payload.arrays import (
     shape_of,
     text_of_dtype,
 )
-from cdb.payload.keypaths import MAX_DEPTH, KeyPath, where
+from cdb.payload.keypaths import MAX_NESTING, KeyPath, where
 from cdb.payload.texts import checked_text, utf8
 
 TAG = "$cdb"
@@ -145,9 +145,9 @@ def _scalar_to_json(value: np.generic, path: KeyPath) -> Any:
 def _check_nesting(value: object, path: KeyPath, above: tuple[int, ...]) -> None:
     if id(value) in above:
         raise BadPayload(f"{where(path)} contains itself; store it without the cycle")
-    if len(above) >= MAX_DEPTH:
+    if len(above) >= MAX_NESTING:
         raise BadPayload(
-            f"{where(path)} is nested deeper than {MAX_DEPTH} containers; "
+            f"{where(path)} is nested deeper than {MAX_NESTING} containers; "
             "store it flatter, or in parts"
         )
 
@@ -156,9 +156,9 @@ def _from_json(value: Any, path: KeyPath) -> Any:
     """Return the Python value that JSON stands for."""
     if not isinstance(value, list | dict):
         return value
-    if len(path) > MAX_DEPTH:
+    if len(path) > MAX_NESTING:
         raise BadPayload(
-            f"{where(path)} is nested deeper than {MAX_DEPTH} containers; take the stored bytes"
+            f"{where(path)} is nested deeper than {MAX_NESTING} containers; take the stored bytes"
         )
     if isinstance(value, list):
         return [_from_json(item, (*path, index)) for index, item in enumerate(value)]

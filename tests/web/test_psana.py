@@ -1,18 +1,22 @@
 """psana's dialect, request by request: what is forgiven, what is refused, and with which status."""
 
+import datetime
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bson import Int64, ObjectId
 from starlette.testclient import TestClient
 
 from cdb.database import Database
 from cdb.errors import StoreUnavailable
+from cdb.stores import open_store
 from cdb.web import psana
 from cdb.web.access import ANYTHING, AccessMiddleware, Caller
 from cdb.web.app import make_app
@@ -132,6 +136,17 @@ def test_data_come_back_as_they_were_sent(site):
         assert answer.headers["content-type"] == "application/octet-stream"
         assert answer.headers["content-length"] == str(len(data))
         assert answer.headers["cache-control"] == "max-age=300"
+        assert answer.headers["accept-ranges"] == "bytes"
+
+
+def test_data_are_not_parsed_and_may_be_none_at_all(site):
+    form = b'--x\r\nContent-Disposition: form-data; name="files"\r\n\r\n1\r\n--x--\r\n'
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    for data in (form, b""):
+        answer = site("POST", f"/{DB}/gridfs/", content=data, headers=headers)
+        made = answer.json()["_id"]
+        assert (answer.status_code, answer.json()) == (200, {"_id": made})
+        assert site("GET", f"/{DB}/gridfs/{made}").content == data
 
 
 @pytest.mark.parametrize(
@@ -149,6 +164,29 @@ def test_a_range_of_data(memory_site, asked, status, data):
 def test_documents_come_in_the_order_they_were_added(site):
     made = [site.file(run=run).json()["_id"] for run in (9, 1, 5)]
     assert [document["_id"] for document in site.get(f"/{DB}/{SHORT}")] == made
+
+
+def test_an_id_is_hex_with_the_second_of_its_adding_and_numbers_stay_numbers(site):
+    before = int(time.time())
+    made = site.file(run=5, time_sec=7, gain=1.5).json()
+    assert before <= int(made["_id"][:8], 16) <= time.time()
+    assert len(made["_id"]) == 24
+    for shown in (made, site.get(f"/{DB}/{SHORT}/{made['_id']}"), site.get(f"/{DB}/{SHORT}")[0]):
+        assert [type(shown[name]) for name in ("run", "time_sec", "gain")] == [int, int, float]
+
+
+@pytest.mark.mongo
+def test_what_bson_alone_can_say_is_shown_as_text(mongo_url, monkeypatch):
+    second = datetime.datetime(2021, 10, 1, tzinfo=datetime.UTC)
+    with open_store(mongo_url) as store:
+        theirs = {"at": second, "id_data": ObjectId(ABSENT), "list": [second], "n": Int64(5)}
+        store.client[DB][SHORT].insert_one({"_id": ObjectId(ABSENT), "detector": SHORT} | theirs)
+        with TestClient(make_app(Settings(), make_database=lambda: Database(store))) as http:
+            site = for_any_caller(Site(Database(store), http), monkeypatch)
+            (found,) = site.get(f"/{DB}/{SHORT}")
+    text = "2021-10-01T00:00:00+00:00"
+    wanted = {"_id": ABSENT, "detector": SHORT, "at": text, "id_data": ABSENT, "list": [text]}
+    assert found == wanted | {"n": 5}
 
 
 def test_documents_of_other_programs_are_shown(site):
@@ -190,6 +228,17 @@ def test_the_text_of_an_id_is_the_id(memory_site, form):
             continue
         (found,) = memory_site.get(f"/{DB}/{SHORT}", query_string=query)
         assert found["_id"] == made
+
+
+def test_the_text_of_an_id_may_stand_anywhere(memory_site):
+    made = memory_site.file().json()
+    memory_site.file()
+    for query in (
+        f'{{"_id": {{"$in": ["ObjectId({ABSENT})", "ObjectId({made["_id"]})"]}}}}',
+        f'{{"id_data": "ObjectId({made["id_data"]})"}}',
+        f"{{'$or': [{{'_id': ObjectId('{made['_id']}')}}, {{'run': None}}]}}",
+    ):
+        assert memory_site.get(f"/{DB}/{SHORT}", query_string=query) == [made]
 
 
 BAD_QUERIES = [
@@ -358,7 +407,7 @@ def test_too_much_data_is_a_413(memory_site, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "place", ["cdb_xpp1/a b", "cdb_xpp1/fs.files", "cdb_a.b/notes", f"cdb_{'x' * 70}/notes",
+    "place", ["cdb_xpp1/a b", "cdb_a.b/notes", f"cdb_{'x' * 70}/notes",
               "cdb_/notes", "cdb_XPP1/notes", "cdb_xpp1/test_post_privilege"],
 )  # fmt: skip
 def test_a_name_that_cannot_be_is_a_400(memory_site, place):
@@ -768,6 +817,13 @@ def test_who_may_do_what(memory_site, caller, method, path, wanted):
     if path.startswith("/cdb_detnames") and caller.name == "carl":
         expected = 403
     assert status == (401 if expected == 403 and not caller.name else expected)
+
+
+@pytest.mark.parametrize("kind", ["post", "edit"])
+def test_a_privilege_is_told_by_its_status(memory_site, kind):
+    assert memory_site.get(f"/{DB}/test_{kind}_privilege") == {"status": True}
+    memory_site.caller = Caller("carl", read=(DB,))
+    assert memory_site("GET", f"/{DB}/test_{kind}_privilege").status_code == 403
 
 
 def test_lists_name_what_one_may_read(memory_site):
