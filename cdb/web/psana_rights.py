@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cdb import chains, names, validity
-from cdb.constant import key_of
+from cdb.constant import key_of, order_of
 from cdb.copies import Permit
 from cdb.drafts import is_id
 from cdb.errors import BadName, NotAllowed, shown
@@ -112,8 +112,9 @@ def permit_of(journal: Journal, caller: Caller, database: str, collection: str) 
         if differing:
             told = ", ".join(differing)
             raise _no_part(caller, database, f"{told} of {main} in {experiment} differ")
-        ids = list(chains.links(journal, experiment, main))
-        query = {"id_doc_exp": {"$in": ids}}
+        query: Document = {"id_doc_exp": {"$in": list(chains.links(journal, experiment, main))}}
+        # No copy is older than its original: few documents are looked into.
+        query["$or"] = [{"order": {"$gte": order_of(original)}}, {"order": {"$exists": False}}]
         if other := next(journal.find(moment, database, collection, query, limit=1), None):
             shown_as = other.get("first") or other["_id"]
             raise _no_part(caller, database, f"{main} has its copy {shown_as} already")
