@@ -77,6 +77,11 @@ class Version:
         return str(self.meta.get("detector", ""))
 
     @property
+    def dettype(self) -> str:
+        """Type of the detector, as its name begins."""
+        return self.detector.partition("_")[0]
+
+    @property
     def ctype(self) -> str:
         """Type of the constant."""
         return str(self.meta.get("ctype", ""))

@@ -1,4 +1,4 @@
-"""The README and the pages of Python and the command line say what is true: blocks are run."""
+"""The README and the pages that show programs at work say what is true: blocks are run."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,10 @@ import pytest
 from tests.blocks import ID, Session, blocks_of, commands_in, masked
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "docs" / "cli.md", ROOT / "docs" / "python.md"]
+PAGES = [
+    ROOT / "README.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("cli", "compare", "python")),
+]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -105,13 +105,18 @@ def verify_command(as_json: bool) -> None:
 def clear_command(as_json: bool, dry_run: bool) -> None:
     """Remove all payloads from the cache; who reads one just now keeps it.
 
-    The store has them still: they are downloaded again when they are asked for.
+    The store has them still: they are downloaded again when they are asked for. So are the
+    numbers that `cdb trend` keeps there computed again.
     """
-    cache = _cache()
+    from cdb.computed import beside_the_cache
+
+    cache, numbers = _cache(), beside_the_cache()
     entries = cache.entries()
     if not dry_run:
         cache.remove(entries)
         cache.sweep()
+        if numbers is not None:
+            numbers.clear()
     nbytes = sum(entry.nbytes for entry in entries)
     if as_json:
         output.as_json({"payloads": len(entries), "bytes": nbytes, "removed": not dry_run})

@@ -8,6 +8,9 @@ import click
 
 from cdb.cli import output
 
+# Where it is noted that exit code 1 of the running command is an answer.
+_ANSWERS = "cdb.answers"
+
 
 class Failure(click.ClickException):
     """Something that went wrong, told in one line; exit code 1."""
@@ -15,6 +18,18 @@ class Failure(click.ClickException):
     def show(self, file: Any = None) -> None:
         """Print the line to stderr."""
         output.say(f"error: {self.message}")
+
+
+class Trouble(Failure):
+    """The same in a command whose exit code 1 is an answer."""
+
+    exit_code = 2
+
+
+def failure(message: str) -> Failure:
+    """Return what ends the running command, with its exit code."""
+    context = click.get_current_context(silent=True)
+    return Trouble(message) if context and context.meta.get(_ANSWERS) else Failure(message)
 
 
 class Interrupted(click.ClickException):
@@ -36,13 +51,17 @@ class Command(click.Command):
         Lines for a shell.
     writes : bool
         Whether it writes events, all of them and its answer while its database is open.
+    answers : bool
+        Whether exit code 1 is an answer, such as *different*; what goes wrong then gives 2.
     """
 
     examples = ""
     writes = False
+    answers = False
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it; one that writes and is interrupted says what is known of that."""
+        ctx.meta[_ANSWERS] = self.answers
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
@@ -85,7 +104,7 @@ def nearest(mistyped: str, known: Sequence[str]) -> str:
 
 
 def command(
-    name: str, examples: str, *, writes: bool = False
+    name: str, examples: str, *, writes: bool = False, answers: bool = False
 ) -> Callable[[Callable[..., Any]], Command]:
     """Return a decorator that makes a command of a function.
 
@@ -95,13 +114,14 @@ def command(
         What users type.
     examples : str
         Lines for a shell, shown by ``--help``.
-    writes : bool, optional
+    writes, answers : optional
         See `Command`.
     """
 
     def decorate(function: Callable[..., Any]) -> Command:
         made = click.command(name, cls=Command)(function)
         made.examples, made.writes = inspect.cleandoc(examples), writes
+        made.answers = answers
         return made
 
     return decorate

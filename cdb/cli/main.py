@@ -10,7 +10,7 @@ import click
 
 from cdb import __version__
 from cdb.cli import output
-from cdb.cli.command import Command, Failure, Group, Interrupted, nearest
+from cdb.cli.command import Command, Failure, Group, Interrupted, failure, nearest
 from cdb.errors import CalibError
 
 # Each command with its module in this folder, of which only the one that is called is loaded.
@@ -25,6 +25,11 @@ COMMANDS = {
         "retire": ("changes", "Take a version out of look-ups."),
         "restore": ("changes", "Bring a retired version back."),
         "amend": ("changes", "Change the metadata of a version."),
+    },
+    "Compare": {
+        "diff": ("compare", "Say what differs between two constants."),
+        "trend": ("compare", "Show how the values went from version to version."),
+        "stale": ("compare", "Say what is in force and grew old; for cron."),
     },
     "Store": {
         "info": ("stores", "Say which store is in use and why, and what it holds."),
@@ -91,7 +96,7 @@ class Commands(click.Group):
             raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; what goes wrong becomes one line and exit code 1."""
+        """Run a command; what goes wrong becomes one line and exit code 1, or 2."""
         try:
             result = super().invoke(ctx)
             if sys.stdout is not None:
@@ -124,7 +129,7 @@ def _sentence(error: OSError) -> str:
 
 def _failed(error: BaseException, text: str) -> Failure:
     logger.debug("traceback of the error below", exc_info=error)
-    return Failure(text)
+    return failure(text)
 
 
 class _ToStderr(logging.Handler):

@@ -194,6 +194,11 @@ def run_end_option(help: str) -> Decorator:  # noqa: A002
     return click.option("-R", "--run_end", metavar="RUN", callback=_run_end, help=help)
 
 
+def time_option(*names: str, help: str) -> Decorator:  # noqa: A002
+    """Return an option that takes a time."""
+    return click.option(*names, metavar="TIME", callback=_time, help=help)
+
+
 run_end = run_end_option("Last run, or end.  [default: end]")
 times = together(
     click.option(
