@@ -97,7 +97,7 @@ class RestStore(Store):
                 if progress:
                     progress(piece.nbytes)
 
-        self.transport.send("PUT", payload_path(database, sha256), body, headers)
+        self.transport.put(payload_path(database, sha256), body, headers)
 
     def describe(self) -> str:
         """See `Store.describe`."""

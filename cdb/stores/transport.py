@@ -2,12 +2,18 @@
 
 Every request may be sent again: what reads changes nothing, bytes are named by their digest, and
 what writes carries a key by which the service knows it again.
+
+Several addresses are mirrors of one database, tried in order. Who answers says which database it
+is and how far it has come: one that is another, or behind what was seen already, is passed over
+like one that does not answer. A mirror is asked for that before anything is written to it, and
+when it takes the place of another.
 """
 
 import json
 import logging
 import os
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +37,8 @@ FIRST_SECONDS, AGAIN_SECONDS = 5.0, 30.0
 CONNECT_SECONDS, READ_SECONDS = 4.0, 60.0
 # The service, or a proxy before it, says: not now.
 NOT_NOW = (429, 502, 503, 504)
+# Arguments that ask for a state by name.
+PAST = ("as_of", "after")
 
 _STATUS = {
     401: errors.NotAuthenticated, 403: errors.NotAllowed, 404: errors.NotFound,
@@ -45,11 +53,74 @@ class NotNow(Exception):
     ----------
     said : CalibError or None
         What the service itself said.
+    after : float
+        How long it wants to be left alone [s].
     """
 
-    def __init__(self, reason: str, said: CalibError | None = None) -> None:
+    def __init__(self, reason: str, said: CalibError | None = None, after: float = 0) -> None:
         super().__init__(reason)
         self.said = said
+        self.after = after
+
+
+class NotThisOne(NotNow):
+    """An address where another database is; to wait for it would be of no use."""
+
+
+class Patience:
+    """How long one goes on trying, and the pauses between."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+        self._wait = 0.05
+
+    def pause(self, least: float = 0) -> bool:
+        """Wait, longer each time, and at least so long [s]; False if there is no time for that."""
+        wait = max(least, self._wait * random.uniform(0.5, 1))
+        if time.monotonic() + wait > self._end:
+            return False
+        time.sleep(wait)
+        self._wait = min(2 * self._wait, 2.0)
+        return True
+
+
+@dataclass
+class _Known:
+    """What was seen of a database: whose it is, how far it has come, which address said so last."""
+
+    server: str = ""
+    seq: int = 0
+    address: str = ""
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def check(self, answer: Mapping[str, Any], least: int) -> None:
+        """Compare an answer with what was known before it was asked for, and note what it says.
+
+        Parameters
+        ----------
+        answer : mapping
+            With `server` and `seq`; what says neither is not about the state of a database.
+        least : int
+            S that it must have reached.
+
+        Raises
+        ------
+        NotNow
+            If it is of another database, or of a state before that.
+        """
+        server, seq = answer.get("server"), answer.get("seq")
+        if not (isinstance(server, str) and isinstance(seq, int)):
+            return
+        with self.lock:
+            if self.server and server and server != self.server:
+                raise NotThisOne(
+                    f"it is another database, {server:.16}, and not {self.server:.16} that was "
+                    "asked before"
+                )
+            if seq < least:
+                raise NotNow(f"its last event is {seq}, but event {least} was seen before")
+            self.server = self.server or server
+            self.seq = max(self.seq, seq)
 
 
 def addresses(url: str) -> list[str]:
@@ -119,6 +190,7 @@ class Transport:
     _pool: "urllib3.PoolManager | None" = field(default=None, repr=False)
     _pid: int = 0
     _answered: bool = False
+    _known: _Known = field(default_factory=_Known, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse what is no address."""
@@ -134,31 +206,40 @@ class Transport:
         query : mapping, optional
             By name; None is left out, a list is several.
         """
-        return self.send("GET", with_query(path, query))
+        # The answer to a question about the past names that state, and not how far one has come.
+        past = query is not None and not query.keys().isdisjoint(PAST)
+        return self._send("GET", with_query(path, query), current=not past)
 
     def post(self, path: str, content: Mapping[str, Any], *, key: str) -> dict[str, Any]:
         """Return the answer to a write, which a key tells from every other."""
         body = json.dumps(content, allow_nan=False).encode()
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
-        return self.send("POST", path, lambda: body, headers)
+        return self._send("POST", path, lambda: body, headers)
 
-    def send(
+    def put(self, path: str, body: Callable[[], Any], headers: Mapping[str, str]) -> None:
+        """Send bytes.
+
+        Parameters
+        ----------
+        path : str
+            Below the address.
+        body : callable
+            Makes them; called for each attempt.
+        headers : mapping
+            That say what and how many they are.
+        """
+        self._send("PUT", path, body, headers)
+
+    def _send(
         self,
         method: str,
         path: str,
         body: Callable[[], Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        *,
+        current: bool = True,
     ) -> dict[str, Any]:
-        """Return the answer to any request.
-
-        Parameters
-        ----------
-        method, path : str
-            As in HTTP.
-        body : callable, optional
-            Makes the body; called for each attempt.
-        headers : mapping, optional
-            Further ones.
+        """Return the answer to a request.
 
         Raises
         ------
@@ -167,14 +248,29 @@ class Transport:
         """
 
         def attempt(address: str) -> dict[str, Any]:
-            response = self._request(method, address + path, body and body(), headers, whole=True)
-            return _answer(response.status, response.data, address + path)
+            least = self._known.seq if current else 0
+            answer = self._whole(method, address + path, body and body(), headers)
+            try:
+                self._known.check(answer, least)
+            except NotNow as fault:
+                if method == "GET":
+                    raise
+                # What was written is written: to send it elsewhere would not undo it.
+                raise StoreUnavailable(f"{address} has taken what was sent, but {fault}") from fault
+            return answer
 
-        return self._persevere(attempt)
+        return self._persevere(attempt, writes=method != "GET")
+
+    def _whole(
+        self, method: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        response = self._request(method, url, body, headers, whole=True)
+        return _answer(response, response.data, url)
 
     def pieces(self, path: str) -> Iterator[bytes]:
         """Yield the bytes at a path; after a fault the download goes on where it was."""
         done = 0
+        patience: Patience | None = None
         while True:
             start = done
             response = self._persevere(partial(self._begin, path, start))
@@ -191,16 +287,20 @@ class Transport:
                 return
             except _faults() as error:
                 response.close()
-                if done == start:
-                    # Nothing came: one that always breaks off would be asked for ever.
-                    raise StoreUnavailable(f"{self.url} broke off a download: {error}") from error
+                # While something comes it is worth while to go on; else for some time only.
+                patience = None if done > start else patience or Patience(AGAIN_SECONDS)
+                if patience is not None and not patience.pause():
+                    raise StoreUnavailable(
+                        f"{self.url} broke off a download again and again, after {done} bytes: "
+                        f"{_reason(error)}; try again later"
+                    ) from error
                 logger.warning("a download broke off after %s bytes; it goes on", done)
 
     def _begin(self, path: str, start: int, address: str) -> "urllib3.BaseHTTPResponse":
         headers = {"Range": f"bytes={start}-"} if start else {}
         response = self._request("GET", address + path, None, headers, whole=False)
         if response.status not in (200, 206):
-            _answer(response.status, response.read(), address + path)
+            _answer(response, response.read(), address + path)
         return response
 
     def _request(
@@ -221,31 +321,43 @@ class Transport:
         self._answered = True
         return response
 
-    def _persevere(self, attempt: Callable[[str], T]) -> T:
+    def _persevere(self, attempt: Callable[[str], T], *, writes: bool = False) -> T:
         """Try the addresses in order, again and again while there is time."""
-        end: float | None = None
-        wait = 0.05
+        patience: Patience | None = None
         while True:
-            why, said = [], None
+            faults = []
             for address in self.addresses:
                 try:
-                    return attempt(address)
+                    self._compare(address, writes=writes)
+                    found = attempt(address)
                 except NotNow as fault:
-                    why.append(f"{address}: {fault}")
-                    said = fault.said
-            now = time.monotonic()
-            if end is None:
-                end = now + (AGAIN_SECONDS if self._answered else FIRST_SECONDS)
-                logger.info("no answer, trying again: %s", "; ".join(why))
-            if now + wait > end:
+                    faults.append((address, fault))
+                else:
+                    self._known.address = address
+                    return found
+            why = "; ".join(f"{address}: {fault}" for address, fault in faults)
+            if patience is None:
+                patience = Patience(AGAIN_SECONDS if self._answered else FIRST_SECONDS)
+                logger.info("no answer, trying again: %s", why)
+            for_good = all(isinstance(fault, NotThisOne) for _, fault in faults)
+            if for_good or not patience.pause(min(fault.after for _, fault in faults)):
+                said = faults[-1][1].said
                 if isinstance(said, TooOften):
                     raise said
                 raise StoreUnavailable(
-                    f"no answer from the service ({'; '.join(why)}); check the address "
+                    f"no answer from the service ({why}); check the address "
                     "(CDB_URL or --url) and that the server runs"
                 )
-            time.sleep(wait * random.uniform(0.5, 1))
-            wait = min(2 * wait, 2.0)
+
+    def _compare(self, address: str, *, writes: bool) -> None:
+        """Make sure that a mirror is one, before it is written to or takes another's place."""
+        if len(self.addresses) > 1 and (writes or address != self._known.address):
+            least = self._known.seq
+            try:
+                answer = self._whole("GET", f"{address}/v1/info")
+            except StoreUnavailable as error:
+                raise NotNow(str(error)) from error
+            self._known.check(answer, least)
 
     def _connections(self) -> "urllib3.PoolManager":
         # A connection must not be used by two processes: a forked child has its own.
@@ -279,18 +391,20 @@ def with_query(path: str, query: Mapping[str, Any] | None) -> str:
     return f"{path}?{urlencode(given, doseq=True)}" if given else path
 
 
-def _answer(status: int, body: bytes, url: str) -> dict[str, Any]:
+def _answer(response: "urllib3.BaseHTTPResponse", body: bytes, url: str) -> dict[str, Any]:
     """Return what a service answered, or raise what it says was wrong."""
+    status = response.status
     try:
         content = json.loads(body)
     except ValueError:
         content = None
     if 200 <= status < 300 and isinstance(content, dict):
         return content
+    after = retry_after(response.headers.get("Retry-After", "")) if status in NOT_NOW else 0
     said = content.get("error") if isinstance(content, dict) else None
     if not (isinstance(said, dict) and {"code", "message"} <= said.keys()):
         if status in NOT_NOW:
-            raise NotNow(f"status {status}")
+            raise NotNow(f"status {status}", after=after)
         raise StoreUnavailable(
             f"{url.partition('?')[0]} answers, but not as cdb's service does (status {status}); "
             "check the address (CDB_URL or --url)"
@@ -298,8 +412,30 @@ def _answer(status: int, body: bytes, url: str) -> dict[str, Any]:
     error = _error(said["code"], said["message"], status)
     # To try again would be wrong where it is not known whether a write has happened.
     if status in NOT_NOW and said["code"] != "OutcomeUnknown":
-        raise NotNow(said["message"], error)
+        raise NotNow(said["message"], error, after)
     raise error
+
+
+def retry_after(text: str) -> float:
+    """Return how long a ``Retry-After`` asks to wait [s]; 0 if it makes no sense.
+
+    Parameters
+    ----------
+    text : str
+        Seconds, or a date of HTTP.
+
+    Examples
+    --------
+    >>> retry_after("120"), retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), retry_after("soon")
+    (120.0, 0.0, 0.0)
+    """
+    from urllib3 import Retry
+    from urllib3.exceptions import InvalidHeader
+
+    try:
+        return float(Retry().parse_retry_after(text)) if text else 0.0
+    except (InvalidHeader, OverflowError):
+        return 0.0
 
 
 def _error(code: str, message: str, status: int) -> CalibError:

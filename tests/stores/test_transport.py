@@ -1,9 +1,11 @@
 """Requests to a service that answers as a script says: faults, mirrors, errors, downloads."""
 
+import email.utils
 import hashlib
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +27,7 @@ SHA = hashlib.sha256(DATA).hexdigest()
 class Seen(NamedTuple):
     """A request."""
 
+    method: str
     path: str
     headers: Message
 
@@ -47,7 +50,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self) -> None:
         server: Scripted = self.server  # type: ignore[assignment]
-        server.seen.append(Seen(self.path, self.headers))
+        server.seen.append(Seen(self.command, self.path, self.headers))
         server.bodies.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
         (server.script.pop(0) if len(server.script) > 1 else server.script[0])(self)
 
@@ -85,6 +88,14 @@ def breaks_off(handler: BaseHTTPRequestHandler) -> None:
     handler.close_connection = True
 
 
+def breaks_off_at_once(handler: BaseHTTPRequestHandler) -> None:
+    """Promise all, and send nothing of it."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(DATA)))
+    handler.end_headers()
+    handler.close_connection = True
+
+
 def sends_the_rest(handler: BaseHTTPRequestHandler) -> None:
     start = int((handler.headers.get("Range") or "bytes=0-")[6:-1])
     says(206 if start else 200, DATA[start:])(handler)
@@ -92,6 +103,10 @@ def sends_the_rest(handler: BaseHTTPRequestHandler) -> None:
 
 @pytest.fixture
 def server() -> Iterator[Scripted]:
+    yield from running()
+
+
+def running() -> Iterator[Scripted]:
     with Scripted() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
@@ -208,17 +223,168 @@ def test_nobody_at_the_address_is_said_in_one_sentence(free_url):
     assert "refused" in str(caught.value)
 
 
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("as_date", [False, True], ids=["seconds", "date"])
+def test_a_service_that_says_when_to_come_back_is_left_alone_until_then(
+    server, service, status, as_date
+):
+    # A date is of whole seconds: up to one of them is cut off.
+    when = email.utils.formatdate(time.time() + 2, usegmt=True) if as_date else "1"
+    code = "TooOften" if status == 429 else "StoreUnavailable"
+    said = {"error": {"code": code, "message": "later"}}
+    server.script = [says(status, said, **{"Retry-After": when}), says(200, {"a": 1})]
+    begin = time.monotonic()
+    assert service.get("/v1/info") == {"a": 1}
+    assert 0.9 <= time.monotonic() - begin <= 2.5
+    assert len(server.seen) == 2
+
+
+def test_who_is_to_come_back_much_later_is_told_so_at_once(server, service):
+    said = {"error": {"code": "TooOften", "message": "come back in 600 s"}}
+    server.script = [says(429, said, **{"Retry-After": "600"})]
+    begin = time.monotonic()
+    with pytest.raises(errors.TooOften, match="600 s"):
+        service.get("/v1/info")
+    assert time.monotonic() - begin < 0.5
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("text", ["soon", "-5", "1e9x", ""])
+def test_a_retry_after_that_makes_no_sense_is_passed_over(server, service, text):
+    server.script = [says(503, b"", **{"Retry-After": text}), says(200, {"a": 1})]
+    assert service.get("/v1/info") == {"a": 1}
+
+
+# Mirrors ------------------------------------------------------------------------------------------
+
+
+def state(seq: int, identity: str = "abc", **more: object) -> Answer:
+    return says(200, {"server": identity, "seq": seq, **more})
+
+
+@pytest.fixture
+def second() -> Iterator[Scripted]:
+    yield from running()
+
+
+@pytest.fixture
+def mirrors(server: Scripted, second: Scripted) -> Iterator[Transport]:
+    yield from opened(f"{server.url}/,{second.url}/")
+
+
+def asked(server: Scripted) -> list[str]:
+    return [f"{seen.method} {seen.path}" for seen in server.seen]
+
+
 def test_mirrors_are_tried_in_order(server, free_url):
     server.script = [says(200, {"a": 1})]
     made = Transport(f"{free_url}/,{server.url}/")
-    assert made.get("/v1/info") == {"a": 1}
+    assert made.get("/v1/resolve") == {"a": 1}
 
 
-def test_a_mirror_that_cannot_now_is_passed_over(server, service):
-    server.script = [says(503, b""), says(200, {"a": 1})]
-    made = Transport(f"{server.url}/one,{server.url}/two")
-    assert made.get("/v1/info") == {"a": 1}
-    assert [seen.path for seen in server.seen] == ["/one/v1/info", "/two/v1/info"]
+def test_a_mirror_that_cannot_now_is_passed_over(server, second, mirrors):
+    server.script, second.script = [says(503, b"")], [state(7)]
+    assert mirrors.get("/v1/resolve")["seq"] == 7
+    assert asked(server) == ["GET /v1/info"]
+    assert asked(second) == ["GET /v1/info", "GET /v1/resolve"]
+
+
+def test_a_mirror_is_compared_once_and_then_asked_without_delay(server, mirrors):
+    server.script = [state(7)]
+    for _ in range(3):
+        mirrors.get("/v1/resolve")
+    assert asked(server) == ["GET /v1/info", *["GET /v1/resolve"] * 3]
+
+
+UNFIT = {"another database": state(9, "xyz"), "behind": state(6), "empty": state(0, ""),
+         "no service": says(200, b"welcome")}  # fmt: skip
+
+
+@pytest.mark.parametrize("unfit", UNFIT.values(), ids=UNFIT)
+@pytest.mark.parametrize(
+    "ask",
+    [lambda made: made.get("/v1/resolve"), lambda made: made.get("/v1/resolve", {"as_of": 3}),
+     lambda made: made.post("/v1/constants", {}, key="k"),
+     lambda made: made.put("/v1/databases/x/payloads/y", lambda: b"", {}),
+     lambda made: list(made.pieces("/v1/databases/x/payloads/y"))],
+    ids=["now", "the past", "a write", "bytes sent", "bytes got"],
+)  # fmt: skip
+def test_a_mirror_that_is_none_counts_as_not_there(server, second, mirrors, unfit, ask):
+    server.script = [state(7)]
+    mirrors.get("/v1/resolve")
+    server.script, second.script = [says(503, b"")], [unfit]
+    with pytest.raises(StoreUnavailable, match=r"no answer from the service \(http") as caught:
+        ask(mirrors)
+    assert {*asked(second)} == {"GET /v1/info"}
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_wrong_with_the_mirrors_is_said(server, second, mirrors):
+    server.script, second.script = [state(7)], [state(9, "xyz")]
+    mirrors.get("/v1/resolve")
+    server.script = [state(6)]
+    with pytest.raises(
+        StoreUnavailable,
+        match=f"{server.url}: its last event is 6, but event 7 was seen before; "
+        f"{second.url}: it is another database, xyz, and not abc that was asked before",
+    ):
+        mirrors.get("/v1/resolve")
+
+
+def test_mirrors_that_are_all_other_databases_are_not_waited_for(server, second, mirrors):
+    server.script = [state(7)]
+    mirrors.get("/v1/resolve")
+    server.script = second.script = [state(9, "xyz")]
+    begin = time.monotonic()
+    with pytest.raises(StoreUnavailable, match="another database"):
+        mirrors.get("/v1/resolve")
+    assert time.monotonic() - begin < 0.5
+
+
+def test_the_next_mirror_answers_for_one_that_is_behind(server, second, mirrors):
+    server.script = [state(7)]
+    mirrors.get("/v1/resolve")
+    server.script, second.script = [state(6)], [state(8)]
+    assert mirrors.get("/v1/resolve")["seq"] == 8
+
+
+def test_a_mirror_that_catches_up_is_one_again(server, second, mirrors):
+    server.script = [state(7)]
+    mirrors.get("/v1/resolve")
+    server.script, second.script = [says(503, b"")], [state(6), state(6), state(7)]
+    assert mirrors.get("/v1/resolve")["seq"] == 7
+
+
+def test_an_old_state_that_was_asked_for_is_no_sign_of_being_behind(server, mirrors):
+    server.script = [state(7), state(7), state(3)]
+    mirrors.get("/v1/resolve")
+    assert mirrors.get("/v1/resolve", {"as_of": 3})["seq"] == 3
+
+
+def test_every_write_is_preceded_by_a_comparison(server, mirrors):
+    server.script = [state(7)]
+    for _ in range(2):
+        mirrors.post("/v1/constants", {}, key="k")
+    assert asked(server) == ["GET /v1/info", "POST /v1/constants"] * 2
+
+
+@pytest.mark.parametrize("answer", [state(6), state(9, "xyz")], ids=["behind", "another"])
+def test_a_single_service_that_was_put_back_is_not_believed(server, service, answer):
+    server.script = [state(7), answer]
+    service.get("/v1/resolve")
+    with pytest.raises(StoreUnavailable, match="seen before|asked before"):
+        service.get("/v1/resolve")
+
+
+def test_a_write_that_another_database_took_is_said_and_not_sent_again(server, service):
+    server.script = [state(7), state(9, "xyz")]
+    service.get("/v1/resolve")
+    with pytest.raises(StoreUnavailable, match="has taken what was sent, but it is another"):
+        service.post("/v1/constants", {}, key="k")
+    assert len(server.seen) == 2
+
+
+# Addresses and tokens -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -259,6 +425,20 @@ def test_a_download_that_broke_off_goes_on_where_it_was(server, store):
     assert store.read("cdb_x", "1", sha256=SHA, progress=steps.append) == DATA
     assert sum(steps) == len(DATA)
     assert [seen.headers["Range"] is None for seen in server.seen] == [True, False, False]
+
+
+@pytest.mark.parametrize("times", [1, 4])
+def test_a_download_that_broke_off_before_its_first_byte_is_tried_again(server, store, times):
+    server.script = [breaks_off_at_once] * times + [sends_the_rest]
+    assert store.read("cdb_x", "1", sha256=SHA) == DATA
+    assert len(server.seen) == times + 1
+
+
+def test_a_download_that_always_breaks_off_ends(server, store):
+    server.script = [breaks_off, breaks_off_at_once]
+    with pytest.raises(StoreUnavailable, match="broke off a download again and again"):
+        store.read("cdb_x", "1", sha256=SHA)
+    assert 3 < len(server.seen) < 30
 
 
 def test_a_server_that_knows_no_ranges_sends_all_again(server, store):
