@@ -1,17 +1,35 @@
 """A store around a store: payloads are kept in a folder, everything else is passed on."""
 
+import functools
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Concatenate, ParamSpec, TypeVar
 
 from cdb.errors import Corrupt
-from cdb.stores.base import Blob, Progress, Store
+from cdb.stores.base import Progress, Store
 from cdb.stores.cache import Cache, Unusable
-from cdb.stores.query import Document, Query, Sort
 
 logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _passed_on(
+    method: Callable[Concatenate[Store, P], R],
+) -> Callable[Concatenate["CachedStore", P], R]:
+    """Return a method that calls the one of the same name of the store within."""
+    name = method.__name__
+
+    @functools.wraps(method)
+    def call(self: "CachedStore", /, *arguments: P.args, **named: P.kwargs) -> R:
+        within: Callable[P, R] = getattr(self.store, name)
+        return within(*arguments, **named)
+
+    # What the contract leaves open is closed here.
+    call.__isabstractmethod__ = False  # type: ignore[attr-defined]
+    return call
 
 
 class CachedStore(Store):
@@ -73,148 +91,30 @@ class CachedStore(Store):
             raise Corrupt(f"the payload {sha256} in {database} is damaged: `cdb fsck --payloads`")
         return data
 
-    def pieces(
-        self,
-        database: str,
-        blob_id: str,
-        *,
-        sha256: str | None = None,
-        progress: Progress | None = None,
-    ) -> Iterator[bytes | memoryview]:
-        """See `Store.pieces`; they come from the store."""
-        return self.store.pieces(database, blob_id, sha256=sha256, progress=progress)
-
     # passed on ---------------------------------------------------------------------------------
 
-    def _find(
-        self, database: str, collection: str, query: Query, sort: Sort, limit: int
-    ) -> Iterator[Document]:
-        return self.store._find(database, collection, query, sort, limit)
-
-    def _rows(
-        self,
-        database: str,
-        collection: str,
-        fields: Sequence[str],
-        query: Query,
-        sort: Sort,
-        limit: int,
-    ) -> list[tuple[Any, ...]]:
-        return self.store._rows(database, collection, fields, query, sort, limit)
-
-    def _columns(
-        self, database: str, collection: str, fields: Sequence[str], query: Query
-    ) -> dict[str, list[Any]]:
-        return self.store._columns(database, collection, fields, query)
-
-    def _insert(
-        self,
-        database: str,
-        collection: str,
-        documents: Sequence[Mapping[str, Any]],
-        ignore_duplicates: bool,
-    ) -> None:
-        self.store._insert(database, collection, documents, ignore_duplicates)
-
-    def _update(
-        self,
-        database: str,
-        collection: str,
-        query: Query,
-        set: Mapping[str, Any],  # noqa: A002
-        unset: Sequence[str],
-    ) -> int:
-        return self.store._update(database, collection, query, set, unset)
-
-    def distinct(
-        self, database: str, collection: str, field: str, query: Query | None = None
-    ) -> list[Any]:
-        """See `Store.distinct`."""
-        return self.store.distinct(database, collection, field, query)
-
-    def count(self, database: str, collection: str) -> int:
-        """See `Store.count`."""
-        return self.store.count(database, collection)
-
-    def databases(self) -> list[str]:
-        """See `Store.databases`."""
-        return self.store.databases()
-
-    def collections(self, database: str) -> list[str]:
-        """See `Store.collections`."""
-        return self.store.collections(database)
-
-    def prepare(self, database: str, collection: str) -> None:
-        """See `Store.prepare`."""
-        self.store.prepare(database, collection)
-
-    def transaction(self) -> AbstractContextManager[None]:
-        """See `Store.transaction`."""
-        return self.store.transaction()
-
-    def write(
-        self,
-        database: str,
-        data: bytes | memoryview,
-        *,
-        sha256: str,
-        head: int,
-        progress: Progress | None = None,
-    ) -> str:
-        """See `Store.write`; what is written here is cached when it is read."""
-        return self.store.write(database, data, sha256=sha256, head=head, progress=progress)
-
-    def put(
-        self,
-        database: str,
-        blob: Blob,
-        data: bytes | memoryview,
-        *,
-        progress: Progress | None = None,
-    ) -> None:
-        """See `Store.put`."""
-        self.store.put(database, blob, data, progress=progress)
-
-    def blob(self, database: str, blob_id: str) -> Blob | None:
-        """See `Store.blob`."""
-        return self.store.blob(database, blob_id)
-
-    def blobs(self, database: str) -> Iterator[Blob]:
-        """See `Store.blobs`."""
-        return self.store.blobs(database)
-
-    def uploads(self, database: str, sha256: str) -> list[Blob]:
-        """See `Store.uploads`."""
-        return self.store.uploads(database, sha256)
-
-    def remove(self, database: str, blob_ids: Sequence[str]) -> None:
-        """See `Store.remove`."""
-        self.store.remove(database, blob_ids)
-
-    def sweeping(self) -> AbstractContextManager[bool]:
-        """See `Store.sweeping`."""
-        return self.store.sweeping()
-
-    def litter(self, older_than: float) -> list[str]:
-        """See `Store.litter`."""
-        return self.store.litter(older_than)
-
-    def remove_litter(self, names: Sequence[str]) -> None:
-        """See `Store.remove_litter`."""
-        self.store.remove_litter(names)
-
-    def stamp(self) -> object | None:
-        """See `Store.stamp`."""
-        return self.store.stamp()
-
-    def clock(self) -> float | None:
-        """See `Store.clock`."""
-        return self.store.clock()
-
-    def describe(self) -> str:
-        """See `Store.describe`."""
-        return self.store.describe()
-
-    def close(self) -> None:
-        """See `Store.close`."""
-        self.store.close()
+    _find = _passed_on(Store._find)
+    _rows = _passed_on(Store._rows)
+    _columns = _passed_on(Store._columns)
+    _insert = _passed_on(Store._insert)
+    _update = _passed_on(Store._update)
+    distinct = _passed_on(Store.distinct)
+    count = _passed_on(Store.count)
+    databases = _passed_on(Store.databases)
+    collections = _passed_on(Store.collections)
+    prepare = _passed_on(Store.prepare)
+    transaction = _passed_on(Store.transaction)
+    write = _passed_on(Store.write)
+    put = _passed_on(Store.put)
+    pieces = _passed_on(Store.pieces)
+    blob = _passed_on(Store.blob)
+    blobs = _passed_on(Store.blobs)
+    uploads = _passed_on(Store.uploads)
+    remove = _passed_on(Store.remove)
+    sweeping = _passed_on(Store.sweeping)
+    litter = _passed_on(Store.litter)
+    remove_litter = _passed_on(Store.remove_litter)
+    stamp = _passed_on(Store.stamp)
+    clock = _passed_on(Store.clock)
+    describe = _passed_on(Store.describe)
+    close = _passed_on(Store.close)
