@@ -5,7 +5,7 @@
     folder/payloads/ab/abcd...        the bytes, read-only
     folder/payloads/ab/abcd....json   the file that was verified; its time is that of the last use
     folder/parts/abcd....1234         a download on its way
-    folder/locks/abcd...              somebody downloads
+    folder/locks/abcd...              somebody downloads; abcd....1 instead of one who is stopped
 
 A file is written beside its place and moved there, then never written again: who has it mapped
 keeps it, whatever is removed or replaced. It is used without another look only while inode, size
@@ -152,7 +152,7 @@ class Cache:
     def _fetch(self, sha256: str, pieces: Pieces) -> Bytes:
         self._make_ready()
         begin, seen = time.monotonic(), self._growth(sha256)
-        wait = 0.001
+        wait, lock = 0.001, 0
         while True:
             data = self.get(sha256)
             if data is not None:
@@ -160,8 +160,11 @@ class Cache:
             grown = self._growth(sha256)
             if grown != seen:
                 begin, seen = time.monotonic(), grown
-            with turn(self.folder / "locks" / sha256) as mine:
-                if mine is not False or time.monotonic() - begin > self.patience:
+            elif time.monotonic() - begin > self.patience:
+                # Who has the lock is stopped: of all that wait one takes the next one.
+                begin, lock = time.monotonic(), lock + 1
+            with turn(self.folder / "locks" / (f"{sha256}.{lock}" if lock else sha256)) as mine:
+                if mine is not False:
                     # Another may have finished between the look and the lock.
                     data = self.get(sha256)
                     return self._download(sha256, pieces) if data is None else data

@@ -114,22 +114,50 @@ def test_a_flipped_byte_is_found_and_healed(cached, inner, cache, caplog):
     assert "damaged" in caplog.text
 
 
-@pytest.mark.parametrize("change", ["touched", "copied", "cut"])
-def test_a_file_that_is_not_the_recorded_one_is_verified_again(cached, inner, cache, change):
+def other_time(path: Path) -> None:
+    os.utime(path, (1, 1))
+
+
+def other_inode(path: Path) -> None:
+    """The same bytes, with the same time, in another file."""
+    status, copy = path.stat(), path.with_suffix(".copy")
+    copy.write_bytes(path.read_bytes())
+    os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
+    copy.replace(path)
+
+
+def other_size(path: Path) -> None:
+    """The same file, with the same time, cut off."""
+    status = path.stat()
+    path.chmod(0o600)
+    os.truncate(path, status.st_size - 1)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.mark.parametrize("change", [other_time, other_inode, other_size])
+def test_a_file_that_is_not_the_recorded_one_is_verified_again(
+    cached, inner, cache, change, monkeypatch
+):
     blob, sha256 = put(cached)
     cached.read(DB, blob, sha256=sha256)
-    path = stored(cache)
-    if change == "touched":
-        os.utime(path, (1, 1))
-    elif change == "copied":
-        copy = path.with_suffix(".copy")
-        copy.write_bytes(path.read_bytes())
-        copy.replace(path)
-    else:
-        path.unlink()
-        path.write_bytes(DATA[:-1])
+    before = stored(cache).stat()
+    change(stored(cache))
+    after = stored(cache).stat()
+    names = ("st_ino", "st_size", "st_mtime_ns")
+    assert sum(getattr(before, name) != getattr(after, name) for name in names) == 1
+    verified, make = [], hashlib.sha256
+
+    def noted(data=b""):
+        verified.append(memoryview(data).nbytes)
+        return make(data)
+
+    monkeypatch.setattr(hashlib, "sha256", noted)
     assert bytes(cached.read(DB, blob, sha256=sha256)) == DATA
-    assert inner.reads == (2 if change == "cut" else 1)
+    assert verified[0] == after.st_size
+    assert inner.reads == (2 if change is other_size else 1)
+    verified.clear()
+    assert bytes(cached.read(DB, blob, sha256=sha256)) == DATA
+    assert verified == []
 
 
 def test_damage_at_the_source_is_said_and_not_kept(cached, cache):
