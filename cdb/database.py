@@ -374,7 +374,7 @@ class Database(Readable):
         return deployments.retire(self.journal, self._commit(dry_run, key), id, reason)
 
     def retire_all(
-        self, ids: Sequence[str], *, reason: str, dry_run: bool = False
+        self, ids: Sequence[str], *, reason: str, dry_run: bool = False, key: str | None = None
     ) -> list[Version]:
         """Take several versions out of look-ups in one event: all of them, or none.
 
@@ -387,7 +387,7 @@ class Database(Readable):
         """
         if not ids:
             return []
-        return deployments.retire_all(self.journal, self._commit(dry_run), ids, reason)
+        return deployments.retire_all(self.journal, self._commit(dry_run, key), ids, reason)
 
     def restore(
         self,

@@ -176,17 +176,17 @@ def check_chain(events: Iterable[Document]) -> int:
     Corrupt
         Naming the first event that is missing, changed or out of place.
     BadQuestion
-        If the events are those of a bundle, which keeps them in part.
+        If the events are here in part, as those of a bundle.
     """
     seq, previous, at = 0, "", 0
     for event in events:
         if event["_id"] != seq + 1:
             raise Corrupt(f"event {seq + 1} of the journal is missing")
         seq += 1
-        if event.get("trimmed"):
+        if event.get("trimmed") or event.get("partial"):
             raise BadQuestion(
-                f"event {seq} is here in part, as in every bundle: verify the store that the "
-                "bundle is of"
+                f"event {seq} is here in part, as in every bundle and for who may not read all "
+                "that it touches: verify the store itself"
             )
         if digest_of(event) != event.get("digest"):
             raise Corrupt(f"event {seq} of the journal was changed after it was written")

@@ -17,9 +17,10 @@ from cdb.actor import actor
 from cdb.calibconst import Detector
 from cdb.constant import Version, check_given
 from cdb.database import Database
-from cdb.errors import BadQuestion, NotFound, WrongState
+from cdb.errors import BadQuestion, NotFound
 from cdb.lookup import Question
 from cdb.moments import Moment
+from cdb.remote_journal import RemoteJournal
 from cdb.search import Candidate, Explanation
 from cdb.stores.cache import Cache, default_cache
 from cdb.stores.cached import CachedStore
@@ -93,11 +94,7 @@ class RemoteDatabase(Database):
     def __init__(self, service: RestStore, cache: Cache | None = None) -> None:
         super().__init__(CachedStore(service, cache) if cache else service)
         self.service = service
-
-    @property
-    def head(self) -> int:
-        """S, the number of the last event."""
-        return int(self.info()["seq"])
+        self.journal = RemoteJournal(service)
 
     def info(self) -> dict[str, Any]:
         """Return what the service says of itself: server, seq, caller, limits."""
@@ -120,21 +117,20 @@ class RemoteDatabase(Database):
         rehearsed = self._post_constant({**content, "dry_run": True}, _new_key())
         if given["dry_run"] or not rehearsed.new:
             return rehearsed
-        if rehearsed.experiment is None:
-            self._check_registered(given["detector"], rehearsed.detector)
+        database = rehearsed.database
+        is_detectors = names.names_a_detector(database.removeprefix(names.PREFIX))
+        if is_detectors and not names.is_short_name(given["detector"]):
+            # Bytes for a number that is not given yet would take it.
+            short = self._registered(given["detector"])
+            database = names.databases_of(short, None, given.get("dbsuffix"))[0]
         # The service files it in the other database too; whether one may, it knows then.
-        self.upload(rehearsed.database, encoded.data, sha256=encoded.sha256, progress=progress)
+        self.upload(database, encoded.data, sha256=encoded.sha256, progress=progress)
         return self._post_constant(content, key)
 
-    def _check_registered(self, detector: str, short: str) -> None:
-        """Refuse to send bytes for a short name that is not given yet: they would take it."""
-        try:
-            self.short_name(detector)
-        except NotFound as error:
-            raise WrongState(
-                f"{detector} is new, and {short} would hold nothing but a large payload; name the "
-                "experiment, or first add a constant of at most 1 MB, which registers it"
-            ) from error
+    def _registered(self, longname: str) -> str:
+        """Return the short name of a long one, which gets one if it is new."""
+        answer = self._post("/v1/detectors", {"detector": longname}, _new_key())
+        return str(answer["detector"])
 
     def _document(self, given: Given) -> Given:
         """Return what is to be said besides the payload: who writes is said as seen from here."""
@@ -282,6 +278,15 @@ class RemoteDatabase(Database):
     def retire(self, given: Given) -> Version:
         """See `Database.retire`."""
         return self._change("retire", given)
+
+    @like(Database.retire_all)
+    def retire_all(self, given: Given) -> list[Version]:
+        """See `Database.retire_all`."""
+        if not given["ids"]:
+            return []
+        key = given.pop("key", None) or _new_key()
+        given["ids"] = [str(each) for each in given["ids"]]
+        return [*map(_version, self._post("/v1/retire", given, key)["constants"])]
 
     @like(Database.restore)
     def restore(self, given: Given) -> Version:

@@ -160,6 +160,7 @@ def _object(names: tuple[str, ...], required: list[str]) -> dict[str, Any]:
         "run_end": {"type": ["integer", "string", "null"]},
         "time": {"type": ["string", "number", "null"]},
         "run_orig": {"type": ["integer", "null"]},
+        "ids": {"type": "array", "items": {"type": "string"}, "minItems": 1},
         "again": {"type": "boolean"},
         "dry_run": {"type": "boolean"},
         "extpars": {"type": ["object", "null"]},
@@ -197,6 +198,14 @@ AMENDMENT = Body(
     _object(("reason", *writing.CHANGES, "dry_run", *writing.PLACE), []),
     {"run_end": 20, "reason": "gain changed with run 21"},
 )
+SEVERAL = Body(
+    _object(("ids", "reason", "dry_run", *writing.PLACE), ["ids", "reason"]),
+    {"ids": [VERSION["id"]], "reason": "beam was on"},
+)
+NAMED = Body(
+    _object(("detector", "dry_run", *writing.PLACE), ["detector"]),
+    {"detector": "epix10ka_0123-45_0123-46"},
+)
 BYTES = Body({"type": "string", "format": "binary"}, type="application/octet-stream")
 
 
@@ -220,6 +229,14 @@ ENDPOINTS = (
     ),
     Endpoint(
         "GET", "/v1/ready", reading.ready, "The store answers.", {"status": "ready"}, errors=()
+    ),
+    Endpoint(
+        "GET",
+        "/v1/moment",
+        reading.moment,
+        "The state that an event or a time stands for.",
+        STATE | {"at": "2021-10-01T00:00:00.000007+00:00", "head": 57},
+        (AS_OF,),
     ),
     Endpoint(
         "GET",
@@ -249,6 +266,15 @@ ENDPOINTS = (
             ]
         },
         (AS_OF,),
+    ),
+    Endpoint(
+        "POST",
+        "/v1/detectors",
+        writing.register,
+        "Give a detector a short name, ahead of its first constant.",
+        STATE | {"detector": "epix10ka_000001", "new": True},
+        body=NAMED,
+        errors=(400, 401, 403, 409, 413, 422),
     ),
     Endpoint(
         "GET",
@@ -300,6 +326,16 @@ ENDPOINTS = (
             ("restore", writing.restore, "Bring a retired version back.", REASON),
             ("amend", writing.amend, "Change the metadata of a version.", AMENDMENT),
         )
+    ),
+    Endpoint(
+        "POST",
+        "/v1/retire",
+        writing.retire_all,
+        "Take several versions out of look-ups, in one event: all of them, or none.",
+        STATE | {"constants": [VERSION]},
+        body=SEVERAL,
+        headers=(KEY,),
+        errors=(400, 401, 403, 404, 409, 413, 422),
     ),
     Endpoint(
         "GET",

@@ -3,12 +3,12 @@
 import base64
 import binascii
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from cdb import payload
+from cdb import deployments, enrolment, names, payload
 from cdb.actor import on_behalf_of
 from cdb.constant import AMENDABLE, Version
 from cdb.errors import BadPayload, BadQuestion, TooLarge, shown
@@ -16,6 +16,8 @@ from cdb.web import answers, requests
 from cdb.web.access import caller_of
 from cdb.web.reading import INLINE, Arguments
 from cdb.web.service import service_of
+
+T = TypeVar("T")
 
 # The arguments of `Database.add`: those of its own, and the further fields of the document.
 OWN = ("detector", "ctype", "experiment", "dbsuffix", "run", "run_end", "time", "again", "dry_run")
@@ -64,6 +66,45 @@ async def retire(request: Request, _: Arguments) -> Response:
         lambda: db.retire(version_id, reason=given["reason"], dry_run=_dry(given), key=key),
         given,
     )
+
+
+async def retire_all(request: Request, _: Arguments) -> Response:
+    """Take several versions out of look-ups, in one event."""
+    given = await requests.json_object(request, ("ids", "reason", "dry_run", *PLACE))
+    ids = given.get("ids")
+    if not (isinstance(ids, list) and ids and all(isinstance(each, str) for each in ids)):
+        raise BadQuestion(f"ids is {shown(ids)}; it must be a list of ids of versions")
+    _check_reasoned(given)
+    service, caller = service_of(request), caller_of(request)
+    key = requests.idempotency_key(request)
+
+    def retired() -> list[Version]:
+        # Each is judged by its own copies: the right to one lends none to another.
+        for fate in deployments.fates_of(service.db.journal, ids).values():
+            caller.require_deploy(*(made["database"] for made in fate.copies))
+        return service.db.retire_all(ids, reason=given["reason"], dry_run=_dry(given), key=key)
+
+    found, seq = await _in_the_name(request, retired, given)
+    return await answers.of_state(service, seq, constants=[*map(answers.version, found)])
+
+
+async def register(request: Request, _: Arguments) -> Response:
+    """Give a detector a short name, ahead of its first constant."""
+    given = await requests.json_object(request, ("detector", "dry_run", *PLACE))
+    detector = given.get("detector")
+    if not isinstance(detector, str):
+        raise BadQuestion(f"detector is {shown(detector)}; give its long name")
+    _check_kinds(given)
+    names.check_detector(detector)
+    service = service_of(request)
+    caller_of(request).require_register()
+    made, seq = await _in_the_name(
+        request,
+        lambda: enrolment.enrol(service.db.journal, detector, dry_run=_dry(given)),
+        given,
+    )
+    status = 201 if made.new and not _dry(given) else 200
+    return await answers.of_state(service, seq, status=status, detector=made.short, new=made.new)
 
 
 async def restore(request: Request, _: Arguments) -> Response:
@@ -130,11 +171,15 @@ def encoded_payload(given: object) -> payload.Encoded:
 
 async def _reasoned(request: Request, more: tuple[str, ...]) -> dict[str, Any]:
     given = await requests.json_object(request, ("reason", *more, "dry_run", *PLACE))
+    _check_reasoned(given)
+    return given
+
+
+def _check_reasoned(given: dict[str, Any]) -> None:
     given.setdefault("reason", "")
     if not isinstance(given["reason"], str):
         raise BadQuestion(f"reason is {shown(given['reason'])}; it must be a text")
     _check_kinds(given)
-    return given
 
 
 def _check_kinds(given: Mapping[str, Any]) -> None:
@@ -182,15 +227,8 @@ async def _written(
     *,
     created: bool = False,
 ) -> Response:
-    service, caller = service_of(request), caller_of(request)
-    host = given.get("host") or request.scope.get("address") or "unknown"
-
-    def written() -> tuple[Version, int]:
-        with on_behalf_of(caller.name, host=host, folder=given.get("cwd") or ""):
-            version = write()
-        return version, service.db.journal.head().seq
-
-    version, seq = await service.work(written)
+    service = service_of(request)
+    version, seq = await _in_the_name(request, write, given)
     return await answers.of_state(
         service,
         seq,
@@ -198,3 +236,18 @@ async def _written(
         constant=answers.version(version),
         new=version.new,
     )
+
+
+async def _in_the_name(
+    request: Request, write: Callable[[], T], given: Mapping[str, Any]
+) -> tuple[T, int]:
+    """Write in the name of who asks; return what was written, and S."""
+    service, caller = service_of(request), caller_of(request)
+    host = given.get("host") or request.scope.get("address") or "unknown"
+
+    def written() -> tuple[T, int]:
+        with on_behalf_of(caller.name, host=host, folder=given.get("cwd") or ""):
+            made = write()
+        return made, service.db.journal.head().seq
+
+    return await service.work(written)

@@ -39,7 +39,8 @@ def test_what_is_added_comes_back_as_a_file(added, cdb, folder):
 @pytest.mark.parametrize(
     "words",
     [("show", *WHICH, "-c", "pedestals"), ("ls", *WHICH), ("history", *WHICH, "-c", "pedestals"),
-     ("explain", *WHICH, "-c", "pedestals"), ("detectors",), ("experiments",)],
+     ("explain", *WHICH, "-c", "pedestals"), ("detectors",), ("experiments",),
+     ("ls", *WHICH, "--as-of", "2100-01-01T00:00Z")],
 )  # fmt: skip
 def test_reading_commands_print_what_they_print_at_the_store(added, cdb, folder, words):
     remote = cdb(*words)
@@ -73,7 +74,20 @@ def test_prefetch_fills_the_cache(added, cdb, ask):
     assert ask("cache", "info")["payloads"] == 1
 
 
-@pytest.mark.parametrize("words", [("journal",), ("fsck",), ("adopt",)])
+@pytest.mark.parametrize(
+    "words",
+    [(), ("-n", "1"), ("--after", "1"), ("--as-of", "1"), ("--as-of", "2100-01-01T00:00Z"),
+     ("--verify",), ("--json",), ("--verify", "--json")],
+)  # fmt: skip
+def test_the_journal_is_printed_as_at_the_store(added, cdb, folder, words):
+    cdb("retire", added, "-m", "test", "--yes")
+    remote = cdb("journal", *words)
+    local = cdb("journal", *words, "--url", (folder / "store").as_uri())
+    assert remote.exit_code == 0, remote.stderr
+    assert remote.stdout == local.stdout
+
+
+@pytest.mark.parametrize("words", [("fsck",), ("adopt",), ("export", "out.tar"), ("purge",)])
 def test_what_needs_the_store_itself_says_so_in_one_line(served, cdb, words):
     result = cdb(*words)
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)

@@ -130,14 +130,14 @@ def map_and_wait(folder: str, first: str, large: str, gate, done) -> None:
     # What reading itself needs, whatever is read.
     kept = store.read(DB, first, sha256=first)
     hashlib.sha256(kept)
-    gate.wait(60)
+    gate.wait(120)
     before = proportional_set()
-    gate.wait(60)
+    gate.wait(120)
     data = store.read(DB, large, sha256=large)
     touched = hashlib.sha256(data).hexdigest() == large
-    gate.wait(60)
+    gate.wait(120)
     done.put((touched, proportional_set() - before))
-    gate.wait(60)
+    gate.wait(120)
     del kept, data
 
 

@@ -69,6 +69,7 @@ OURS = [
     Endpoint("GET", "/v1/ready", "open"),
     Endpoint("GET", "/openapi.json", "open"),
     Endpoint("GET", "/metrics", "open"),
+    Endpoint("GET", "/v1/moment", "filtered, of a reader"),
     Endpoint("GET", "/v1/databases", "filtered, of a reader"),
     Endpoint("GET", "/v1/detectors", "filtered, of a reader"),
     Endpoint("GET", "/v1/experiments", "filtered, of a reader"),
@@ -85,6 +86,10 @@ OURS = [
     Endpoint("POST", "/v1/constants", "detector", deployment()),
     Endpoint("POST", "/v1/constants", "admin", deployment(dbsuffix="mine")),
     Endpoint("POST", "/v1/constants/{id}/retire", "deploy", REASON),
+    Endpoint("POST", "/v1/retire", "deploy", REASON | {"ids": ["{id}"]}),
+    Endpoint("POST", "/v1/retire", "detector", REASON | {"ids": ["{alone}"]}),
+    Endpoint("POST", "/v1/retire", "admin", REASON | {"ids": ["{id}", "{alone}"]}),
+    Endpoint("POST", "/v1/detectors", "register", {"detector": "epix_a-1_b-2"}),
     Endpoint("POST", "/v1/constants/{id}/amend", "deploy", REASON | {"comment": "x"}),
     Endpoint("POST", "/v1/constants/{retired}/restore", "deploy", REASON),
     Endpoint("POST", "/v1/constants/{alone}/retire", "detector", REASON),
@@ -199,10 +204,13 @@ def test_who_is_admitted(serve, served_db, names, endpoint, role):
     rights = ROLES[role]
     token = tokens.create(served_db.journal, "somebody", rights)[0] if rights else ""
     service = serve(anonymous_read=role == "anonymous reader")
+    body = names[endpoint.body] if isinstance(endpoint.body, str) else endpoint.body
+    if isinstance(body, dict) and "ids" in body:
+        body = body | {"ids": [each.format(**names) for each in body["ids"]]}
     answer = service.request(
         endpoint.method,
         endpoint.path.format(**names),
-        json=names[endpoint.body] if isinstance(endpoint.body, str) else endpoint.body,
+        json=body,
         headers={"Authorization": f"Bearer {token}"} if token else {},
     )
     if role in ADMITTED[endpoint.asks]:

@@ -303,3 +303,45 @@ def test_a_write_whose_answer_was_lost_happens_once(transactional: bool) -> None
         assert (answer.status_code, answer.json()["seq"]) == (201, 1)
         notes = client.get(f"/v1/resolve?detector={EPIX}").json()["constants"]["notes"]
         assert notes == answer.json()["constant"]
+
+
+def test_several_are_retired_in_one_event(client: TestClient) -> None:
+    ids = [post(client, deployment(run=run)).json()["constant"]["id"] for run in (1, 2)]
+    body = {"ids": ids, "reason": "beam was on"}
+    rehearsed = client.post("/v1/retire", json={**body, "dry_run": True})
+    assert (rehearsed.status_code, rehearsed.json()["seq"]) == (200, 2)
+    for _ in "ab":  # a repetition is the same
+        made = client.post("/v1/retire", json=body, headers=KEY).json()
+        assert (made["seq"], [each["id"] for each in made["constants"]]) == (3, ids)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [({"reason": "x"}, 400), ({"ids": [], "reason": "x"}, 400), ({"ids": "x", "reason": "x"}, 400),
+     ({"ids": [7], "reason": "x"}, 400), ({"ids": ["0" * 24]}, 404),
+     ({"ids": ["0" * 24], "reason": 7}, 400), ({"ids": ["0" * 24], "reason": "x"}, 404),
+     ({"ids": ["0" * 24], "reason": "x", "all": 1}, 400)],
+)  # fmt: skip
+def test_what_cannot_be_retired_is_refused(
+    quick_client: TestClient, body: Any, status: int
+) -> None:
+    answer = quick_client.post("/v1/retire", json=body)
+    assert (answer.status_code, "\n" in answer.json()["error"]["message"]) == (status, False)
+
+
+def test_a_detector_is_registered_once(client: TestClient) -> None:
+    long = {"detector": "epix10ka_0123-45_0123-46"}
+    rehearsed = client.post("/v1/detectors", json={**long, "dry_run": True})
+    assert (rehearsed.status_code, rehearsed.json()["seq"]) == (200, 0)
+    for status, new in ((201, True), (200, False)):
+        answer = client.post("/v1/detectors", json=long)
+        assert answer.status_code == status
+        made = answer.json()
+        assert (made["detector"], made["new"], made["seq"]) == ("epix10ka_000001", new, 1)
+
+
+@pytest.mark.parametrize("name", [7, "", "a b", "epix_1", "../x", None])
+def test_what_names_no_detector_is_refused(quick_client: TestClient, name: Any) -> None:
+    answer = quick_client.post("/v1/detectors", json={"detector": name})
+    assert answer.status_code == 400
+    assert quick_client.get("/v1/info").json()["seq"] == 0
