@@ -41,6 +41,8 @@ MAX_EVENT_BYTES = 12 * 10**6
 # them back from who sent them.
 SWEEP, PURGE, HIDE = "sweep", "purge", "hide"
 REMOVING = (SWEEP, PURGE, HIDE)
+# Of an event about what a bundle does not hold there are number and time.
+ELSEWHERE = "elsewhere"
 
 
 @dataclass(frozen=True)

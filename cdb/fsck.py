@@ -8,7 +8,7 @@ are told, not counted.
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from cdb import deployments, register
@@ -19,6 +19,7 @@ from cdb.journal import PENDING_SECONDS, Journal
 from cdb.moments import Moment
 from cdb.names import PREFIX, REGISTER, is_short_name, names_a_detector
 from cdb.stores.base import Blob, Place
+from cdb.truth import Truth
 
 Document = dict[str, Any]
 
@@ -49,30 +50,6 @@ class Finding:
     what: str
     mended: bool = False
     counts: bool = True
-
-
-@dataclass
-class _Truth:
-    """What the events say up to `head`: how each document should be, and which bytes are named."""
-
-    head: int = 0
-    documents: dict[Place, dict[str, Document]] = field(default_factory=dict)
-    named: set[tuple[str, str]] = field(default_factory=set)
-    purged: set[tuple[str, str]] = field(default_factory=set)
-
-    def follow(self, event: Mapping[str, Any]) -> None:
-        self.head = event["_id"]
-        for made in event["versions"]:
-            documents = self.documents.get((made["database"], made["collection"]), {})
-            if "document" in made:
-                documents[made["id"]] = made["document"]
-                self.documents[made["database"], made["collection"]] = documents
-                self.named.add((made["database"], made["document"].get("id_data")))
-            elif event["action"] == PURGE:
-                self.purged.add((made["database"], made["id"]))
-            elif "set" in made and "out" not in documents.get(made["id"], {"out": 0}):
-                # A document leaves once, whatever later events say.
-                documents[made["id"]] = _left(documents[made["id"]], made)
 
 
 @dataclass(frozen=True)
@@ -107,7 +84,7 @@ class Check:
         self._say("journal")
         yield from self._chain()
         yield from self._pending()
-        truth = _Truth()
+        truth = Truth()
         for event in self.journal.events():
             truth.follow(event)
         for place in sorted({*truth.documents, *self._places()}):
@@ -155,7 +132,7 @@ class Check:
                 for collection in self.journal.store.collections(database):
                     yield database, collection
 
-    def _documents(self, place: Place, truth: _Truth) -> Iterator[Finding]:
+    def _documents(self, place: Place, truth: Truth) -> Iterator[Finding]:
         expected = truth.documents.get(place, {})
         seen = set()
         foreign = broken = 0
@@ -183,7 +160,7 @@ class Check:
         events = self.journal.events_naming(document_id)
         if any(event.get("pending") for event in events):
             return
-        truth = _Truth()
+        truth = Truth()
         for event in events:
             truth.follow(event)
         expected = truth.documents.get(place, {}).get(document_id)
@@ -226,7 +203,7 @@ class Check:
         ids = frozenset([document["_id"]])
         self.journal.commit(lambda _: Proposal("retire", reason, leaving, frozenset(), ids=ids))
 
-    def _halves(self, truth: _Truth) -> Iterator[Finding]:
+    def _halves(self, truth: Truth) -> Iterator[Finding]:
         """Tell of experiments' copies that none for the detector followed: a client died."""
         everything = [d for documents in truth.documents.values() for d in documents.values()]
         followed = {document.get("id_doc_exp") for document in everything}
@@ -247,7 +224,7 @@ class Check:
 
     # bytes -------------------------------------------------------------------------------------
 
-    def _blobs(self, database: str, truth: _Truth) -> Iterator[Finding]:
+    def _blobs(self, database: str, truth: Truth) -> Iterator[Finding]:
         store = self.journal.store
         records = {blob.id: blob for blob in store.blobs(database)}
         foreign_named = {
@@ -287,7 +264,7 @@ class Check:
                 yield Finding("payload", where, f"{fault}; put it back from a copy")
 
     def _unpurged(
-        self, database: str, records: Mapping[str, Blob], truth: _Truth
+        self, database: str, records: Mapping[str, Blob], truth: Truth
     ) -> Iterator[Finding]:
         """Remove again what was purged and came back, with a copy from before for example."""
         found = sorted(blob_id for name, blob_id in truth.purged if name == database)
@@ -410,13 +387,6 @@ def _wants_copy(document: Document, detector: str) -> bool:
     """Return whether a copy for the detector should be there; of adopted ones nobody knows."""
     is_first = document.get("id_doc_exp") == 0 and document.get("detector") == detector
     return is_first and "adopted" not in document
-
-
-def _left(document: Document, made: Mapping[str, Any]) -> Document:
-    changed: Document = {**document, **made["set"]}
-    for name in made.get("unset", ()):
-        changed.pop(name, None)
-    return changed
 
 
 def _difference(now: Document, expected: Document) -> str:

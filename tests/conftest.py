@@ -128,15 +128,38 @@ def db(store: Store) -> Database:
     return Database(store)
 
 
-@pytest.fixture(params=[*KINDS, "service"])
+@pytest.fixture(params=[*KINDS, "service", pytest.param("wire", marks=pytest.mark.mongo)])
 def any_db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """A database on every store, and one behind a service: for what all of them answer alike."""
-    if request.param != "service":
+    """A database on every store, and behind a service: for what all of them answer alike.
+
+    The store of ``service`` is an embedded one, that of ``wire`` a MongoDB server.
+    """
+    yield from any_database(request, tmp_path)
+
+
+@pytest.fixture(params=[*KINDS, "service in memory", pytest.param("wire", marks=pytest.mark.mongo)])
+def db_of_others(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """As `any_db`, of stores where other programs write beside us.
+
+    Nobody else writes payloads into an embedded store, where a digest names each: over a service
+    bytes are had by their digest, or by the id that another program gave them.
+    """
+    yield from any_database(request, tmp_path)
+
+
+def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """Yield the database that a parameter names."""
+    made = {
+        "service": lambda: open_store((tmp_path / "store").as_uri()),
+        "service in memory": MemoryStore,
+        "wire": lambda: open_store(request.getfixturevalue("mongo_url")),
+    }
+    if request.param not in made:
         with make_store(request, tmp_path) as store:
             yield Database(store)
         return
     with (
-        open_store((tmp_path / "store").as_uri()) as store,
+        made[request.param]() as store,
         service.serving(store) as served,
         service.remote(served, tmp_path / "cache") as db,
     ):

@@ -1,6 +1,5 @@
 """Questions over every store: what was not found, states of the past, others' documents."""
 
-import hashlib
 import time
 
 import numpy as np
@@ -61,16 +60,9 @@ def test_answers_as_of_an_event_or_a_time(db):
 # What others wrote -------------------------------------------------------------------------------
 
 
-def upload(db: Database, data: bytes) -> str:
-    if behind(db) is not db:
-        pytest.skip("an embedded store has no bytes without a digest; tests/test_remote.py has")
-    sha256 = hashlib.sha256(data).hexdigest()
-    return behind(db).store.write("cdb_rixx45619", data, sha256=sha256, head=0)
-
-
-def foreign(db: Database, number: int = 1, **fields) -> str:
+def foreign(db: Database, number: int = 1, *, data: bytes = b"theirs", **fields) -> str:
     """Store a document as another program does; return its id."""
-    blob = upload(db, b"theirs")
+    blob = OtherProgram(behind(db).store).upload(data, database="cdb_rixx45619")
     document = {"_id": f"60000000{number:016x}", "detector": EPIX, "ctype": "pedestals",
                 "id_data": blob, "data_type": "str", "run": 0, **fields}  # fmt: skip
     behind(db).store.insert("cdb_rixx45619", EPIX, [document])
@@ -83,7 +75,8 @@ def foreign(db: Database, number: int = 1, **fields) -> str:
      ({"run_end": "3"}, False), ({"run_end": "garbage"}, False), ({"run": "0"}, False),
      ({"run_end": 9999}, True)],
 )  # fmt: skip
-def test_documents_of_older_writers_are_read(db, fields, covers):
+def test_documents_of_older_writers_are_read(db_of_others, fields, covers):
+    db = db_of_others
     foreign(db, **fields)
     found = db.explain(EPIX, "pedestals", experiment=EXPERIMENT, run=7).winner
     assert (found is not None) is covers
@@ -94,7 +87,8 @@ def test_documents_of_older_writers_are_read(db, fields, covers):
         assert det.calibconst["pedestals"][0] == "theirs"
 
 
-def test_many_documents_of_others_are_paged(db):
+def test_many_documents_of_others_are_paged(db_of_others):
+    db = db_of_others
     for number in range(1, 30):
         foreign(db, number, run=3, run_end="5")
     foreign(db, 99, run=2)
@@ -102,12 +96,11 @@ def test_many_documents_of_others_are_paged(db):
     assert get(db)[1]["run"] == 2
 
 
-def test_a_pickle_is_refused_unless_allowed(db):
+def test_a_pickle_is_refused_unless_allowed(db_of_others):
     import pickle
 
-    data = pickle.dumps({"a": np.arange(3)})
-    blob = upload(db, data)
-    foreign(db, id_data=blob, data_type="any")
+    db = db_of_others
+    foreign(db, data=pickle.dumps({"a": np.arange(3)}), data_type="any")
     with pytest.raises(UnsafePayload):
         get(db)
     assert get(db, allow_pickle=True)[0]["a"].tolist() == [0, 1, 2]

@@ -54,7 +54,7 @@ def make_command(
     The file answers the same questions as the store did when it was made. It is only read.
     """
     import cdb
-    from cdb.bundle import Asked, Bundle
+    from cdb.packing import Asked, Packing
     from cdb.validity import RunRange
 
     begin, _, end = (runs or "").partition("-")
@@ -62,12 +62,12 @@ def make_command(
     asked = Asked(experiments, detectors, dbsuffixes, between, everything)
     if path.exists() and not dry_run:
         options.confirm(f"{path} is there; replace it?", yes=yes)
-    with cdb.open(url) as db, Bundle(db, asked, as_of=as_of) as bundle:
-        made = bundle.planned
+    with cdb.open(url) as db, Packing(db, asked, as_of=as_of) as packing:
+        made = packing.planned
         if not dry_run:
             what = f"packing {output.size(made.nbytes)}"
             with output.progress(what, made.nbytes) as advance:
-                made = bundle.write(path, progress=advance)
+                made = packing.write(path, progress=advance)
     if as_json:
         output.as_json({"file": str(path), **vars(made), "dry_run": dry_run})
         return

@@ -46,6 +46,7 @@ def journal_command(
 ) -> None:
     """List the events of the store: every write, who did it, when and why."""
     import cdb
+    from cdb.events import ELSEWHERE
 
     with cdb.open(url) as db:
         if verify:
@@ -57,7 +58,8 @@ def journal_command(
             return
         upto = db.moment(as_of).seq
         begin = max(after, upto - limit) if limit else after
-        events = list(db.journal.events(after=begin, upto=upto))
+        found = db.journal.events(after=begin, upto=upto)
+        events = [event for event in found if event["action"] != ELSEWHERE]
     if as_json:
         output.as_json(events)
     elif events:

@@ -1,21 +1,34 @@
 """A bundle answers as the store did, or says at once what it lacks."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cdb.bundle import Asked, Bundle
 from cdb.database import Database
-from cdb.errors import BadFile, BadQuestion, Corrupt, NotBundled, NotFound, StoreRefused
+from cdb.errors import (
+    BadFile,
+    BadQuestion,
+    Corrupt,
+    NotAllowed,
+    NotBundled,
+    NotFound,
+    StoreRefused,
+)
+from cdb.events import ELSEWHERE
 from cdb.opening import open  # noqa: A004
+from cdb.packing import Asked, Packing
+from cdb.rights import Rights
 from cdb.stores import Store
 from cdb.stores.memory import MemoryStore
 from cdb.validity import RunRange
+from tests import service
 from tests.programs import EPIX, OtherProgram, live_at_random
 
 LONG = "epix_0123-456"
@@ -46,7 +59,7 @@ def fill(store: Store) -> Database:
 
 def make(db: Database, path: Path, as_of=None, **asked) -> Database:
     """Make a bundle; return a database over it."""
-    with Bundle(db, Asked(**asked), as_of=as_of) as bundle:
+    with Packing(db, Asked(**asked), as_of=as_of) as bundle:
         bundle.write(path)
     return open(path.as_uri().replace("file:", "bundle:"))
 
@@ -245,15 +258,15 @@ def test_purged_data_are_so_in_a_bundle(original, asked, tmp_path):
 
 
 def test_the_journal_says_that_it_is_there_in_part(bundle):
-    with pytest.raises(BadQuestion, match="verify the store that the bundle is of"):
+    with pytest.raises(BadQuestion, match="here in part, as in every bundle"):
         bundle.journal.verify()
 
 
 def test_nothing_asked_is_refused(original, tmp_path):
     with pytest.raises(BadQuestion, match="name experiments"):
-        Bundle(original, Asked())
+        Packing(original, Asked())
     with pytest.raises(NotFound, match="no experiment xpp9"):
-        Bundle(original, Asked(experiments=("xpp9",)))
+        Packing(original, Asked(experiments=("xpp9",)))
 
 
 def test_damage_is_found(original, asked, tmp_path):
@@ -291,6 +304,142 @@ def test_threads_and_forks_may_share_it(bundle):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+# What is in it ------------------------------------------------------------------------------------
+
+
+def test_of_what_was_not_asked_for_there_are_numbers_and_times_alone(original, asked, tmp_path):
+    secret = original.add("a secret", detector=SECOND, experiment="xpp3", ctype="notes",
+                          comment="nobody's business")  # fmt: skip
+    original.retire(secret.id, reason="a private matter")
+    bundle = make(original, tmp_path / "out.cdb", **asked)
+    data = (tmp_path / "out.cdb").read_bytes()
+    for word in (b"xpp3", b"nobody's business", b"a private matter", b"second"):
+        assert word not in data
+    events = [event for event in bundle.journal.events() if event["action"] == ELSEWHERE]
+    assert [event["_id"] for event in events] == [10, 11, 12, 13]
+    assert all({*e} <= {"_id", "at", "action", "versions", "trimmed", "digest", "open"}
+               for e in events)  # fmt: skip
+    assert bundle.head == original.head == 13
+
+
+def test_a_time_is_the_same_state_in_a_bundle(original, bundle):
+    times = [event["at"] / 1e6 + 1e-6 for event in original.journal.events()]
+    for as_of in (*range(original.head + 1), *times):
+        theirs, ours = original.moment(as_of), bundle.moment(as_of)
+        assert (ours.seq, ours.at) == (theirs.seq, theirs.at)
+
+
+def test_versions_are_found_by_their_ids(original, bundle):
+    for version in original.history(EPIX, "notes", experiment="xpp1"):
+        if version.seq is not None:
+            assert bundle.version_by_id(version.id) == original.version_by_id(version.id)
+
+
+def test_an_event_that_was_changed_is_not_packed(original, asked, tmp_path):
+    original.store.update("cdbjournal", "journal", {"_id": 3}, set={"reason": "other"})
+    with pytest.raises(Corrupt, match="event 3 of the journal was changed"):
+        make(original, tmp_path / "out.cdb", **asked)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_document_that_another_program_changed_is_packed_as_it_was(original, asked, tmp_path):
+    version = original.version(EPIX, "notes", experiment="xpp1", run=1)
+    before = original.find(detector=EPIX, experiment="xpp1")
+    OtherProgram(original.store).change("cdb_xpp1", EPIX, version.id, comment="spoilt")
+    bundle = make(original, tmp_path / "out.cdb", **asked)
+    assert bundle.find(detector=EPIX, experiment="xpp1") == before
+
+
+@pytest.mark.parametrize("how", ["lose", "flip_a_byte"])
+def test_a_payload_that_is_lost_is_so_in_a_bundle(original, asked, tmp_path, how, caplog):
+    version = original.version(EPIX, "notes", experiment="xpp1", run=1)
+    getattr(OtherProgram(original.store), how)(version.database, version.meta["id_data"])
+    with Packing(original, Asked(**asked)) as packing:
+        assert packing.write(tmp_path / "out.cdb").missing == 1
+    assert "missing or damaged" in caplog.text
+    with pytest.raises(Corrupt, match="missing"):
+        open(f"bundle://{tmp_path}/out.cdb").data(version)
+
+
+# Of a service -------------------------------------------------------------------------------------
+
+
+def content(bundle: Database) -> dict:
+    """All documents of a bundle by place, and its payloads."""
+    store = bundle.store
+    places = [*map(tuple, store._connection().execute("SELECT database, collection FROM places"))]
+    sql = "SELECT sha256, nbytes FROM payloads ORDER BY 1"
+    return {
+        "payloads": store._connection().execute(sql).fetchall(),
+        "known": store._known,
+        **{place: sorted(store.find(*place), key=lambda d: str(d["_id"])) for place in places},
+    }
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Return what serves a database, and who may ask it what."""
+
+    @contextmanager
+    def serve(db: Database, **rights: Rights):
+        with service.serving(db.store) as served:
+            served.settings.rights.update(rights)
+            with service.remote(served, tmp_path / "cache", next(iter(rights), None)) as remote:
+                yield remote
+
+    return serve
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"everything": True}, {"runs": RunRange(1, 3)}, {"as_of": 6}, {"experiments": ()},
+     {"dbsuffixes": ("mine",)}, {"detectors": ()}, {"detectors": (LONG,)}],
+    ids=str,
+)  # fmt: skip
+def test_a_bundle_of_a_service_holds_what_one_of_its_store_holds(
+    original, asked, tmp_path, serve, more
+):
+    asked = asked | more
+    with serve(original) as remote:
+        over = make(remote, tmp_path / "over.cdb", **asked)
+    here = make(original, tmp_path / "here.cdb", **asked)
+    assert content(over) == content(here)
+    ours, theirs = over.store.facts, here.store.facts
+    assert {name for name in theirs if ours[name] != theirs[name]} <= {"source", "index"}
+    assert ours["source"].startswith("http://")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_history_is_packed_over_a_service(tmp_path, asked, seed, serve):
+    db = Database(MemoryStore())
+    live_at_random(db, seed, 40)
+    with serve(db) as remote:
+        over = make(remote, tmp_path / "over.cdb", everything=True, **asked)
+    assert content(over) == content(make(db, tmp_path / "x.cdb", everything=True, **asked))
+
+
+def test_who_may_read_the_places_can_pack_them(original, asked, tmp_path, serve):
+    with serve(original, mona=Rights(read=("cdb_xpp1", f"cdb_{EPIX}"))) as remote:
+        bundle = make(remote, tmp_path / "out.cdb", **asked)
+    assert (bundle.head, bundle.journal.identity()) == (
+        original.head,
+        original.journal.identity(),
+    )
+    for seq in (None, *range(original.head + 1)):
+        for experiment in ("xpp1", None):
+            assert answers(bundle, seq, experiment) == answers(original, seq, experiment)
+
+
+@pytest.mark.parametrize("read", ["cdb_xpp1", f"cdb_{EPIX}"])
+def test_who_may_not_read_a_place_is_told_so(original, asked, tmp_path, serve, read):
+    with serve(original, mona=Rights(read=(read,))) as remote, pytest.raises(NotAllowed):
+        make(remote, tmp_path / "out.cdb", **asked)
+    assert not (tmp_path / "out.cdb").exists()
+
+
+# Without a network --------------------------------------------------------------------------------
+
+
 def without_network(*command: str) -> subprocess.CompletedProcess:
     """Run a command in a network namespace of its own, without an interface that is up."""
     as_user = [] if os.geteuid() == 0 else ["--map-root-user"]
@@ -309,24 +458,26 @@ def no_network():
         pytest.skip(f"no network namespace: {tried.stderr.strip()}")
 
 
-SCRIPT = """
-import socket, cdb
+NO_NETWORK = """
+import socket, sys, pytest
 try:
     socket.create_connection(("127.0.0.1", 9), 1)
 except OSError as error:
     assert error.errno == 101, error  # the network is unreachable, not: refused
-with cdb.open() as db:
-    data, meta = db.get("epix_000001", "pedestals", experiment="xpp1", run=1)
-    print(data.shape, meta["ctype"], len(db.find(detector="epix_000001", experiment="xpp1")),
-          len(db.history("epix_000001", "notes", experiment="xpp1")),
-          db.explain("epix_000001", "notes", experiment="xpp1", run=8).winner.ctype,
-          sorted(db.detector("epix_000001", experiment="xpp1", run=8).calibconst))
+else:
+    raise AssertionError("there is a network")
+sys.exit(pytest.main(sys.argv[1:]))
 """
+# What needs a network is not of a bundle: MongoDB, a service, and the making of a namespace.
+READ = "not mongo and not service and not network and not who_may and not any_history"
 
 
-def test_a_bundle_is_read_without_any_network(no_network, bundle, monkeypatch):
-    monkeypatch.setenv("CDB_URL", bundle.store.url)
-    done = without_network(sys.executable, "-c", SCRIPT)
-    assert done.returncode == 0, done.stderr
-    expected = "(512, 1024) pedestals 5 5 notes ['gains', 'notes', 'pedestals', 'status']"
-    assert done.stdout.strip() == expected
+def test_a_bundle_passes_the_tests_of_reading_without_any_network(no_network):
+    done = without_network(
+        sys.executable, "-c", NO_NETWORK, "-q", "-p", "no:cacheprovider", "-k", READ, __file__
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed is not None
+    assert int(passed[1]) > 30
+    assert "skipped" not in done.stdout

@@ -1,7 +1,8 @@
-"""Packing what an analysis asks of a store into one file, to be used where there is no network.
+"""Packing what an analysis asks of a database into one file, to be used without a network.
 
 All documents of the places asked about are packed, so that every answer is the one that the store
-itself gives as of the same event; of the payloads those that these answers can be.
+itself gives as of the same event; of the payloads those that these answers can be. They are taken
+from the events that added them, each verified, and so from a service as well as from a store.
 """
 
 import hashlib
@@ -9,19 +10,19 @@ import json
 import logging
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from cdb import names, register
-from cdb.constant import RETIRED, Version, version_of
+from cdb.constant import Version, hidden, version_of
 from cdb.database import Database
-from cdb.errors import BadQuestion, NotFound
+from cdb.errors import BadQuestion, Corrupt, NotFound, Purged
+from cdb.events import ELSEWHERE, PURGE, digest_of
 from cdb.files import archive
-from cdb.ledger import places as all_places
 from cdb.lookup import places as places_of
 from cdb.names import REGISTER
 from cdb.stores.base import Place, Progress
@@ -29,10 +30,12 @@ from cdb.stores.bundle import FIRST, FIRST_BYTES, FORMAT, INDEX, TABLES
 from cdb.stores.embedded import EmbeddedStore
 from cdb.stores.layout import JOURNAL, JOURNAL_DATABASE
 from cdb.stores.query import Document
+from cdb.truth import Truth
 from cdb.validity import RunRange, from_microseconds
 
 logger = logging.getLogger(__name__)
 
+Where = dict[str, Any]
 BATCH = 500
 
 
@@ -91,19 +94,32 @@ class Bundled:
 
 @dataclass
 class _Chosen:
-    """Payloads to be packed, by digest: their length, and where they can be read."""
+    """Payloads to be packed, by digest: their length, and versions that have them."""
 
     nbytes: dict[str, int] = field(default_factory=dict)
-    names: dict[str, list[Place]] = field(default_factory=dict)
+    versions: dict[str, list[Version]] = field(default_factory=dict)
+
+    def add(self, version: Version, db: Database) -> tuple[str | None, int]:
+        """Add the payload of a version; return digest and length, None and 0 if it is lost."""
+        sha256, nbytes = version.sha256, version.nbytes
+        if sha256 is None or nbytes is None:
+            try:
+                data = db.read(version)
+            except (Corrupt, Purged):
+                return None, 0
+            sha256, nbytes = hashlib.sha256(data).hexdigest(), memoryview(data).nbytes
+        self.nbytes[sha256] = nbytes
+        self.versions.setdefault(sha256, []).append(version)
+        return sha256, nbytes
 
 
-class Bundle:
+class Packing:
     """A bundle in the making: what it will hold is known, nothing is written.
 
     Parameters
     ----------
     db : Database
-        What it is of.
+        What it is of: a store, or a service.
     asked : Asked
         What it is for.
     as_of : int, datetime or str, optional
@@ -115,6 +131,10 @@ class Bundle:
         If neither experiments nor detectors are named.
     NotFound
         If a detector is not registered, or nothing at all is there.
+    NotAllowed
+        If a service does not show all that is asked for.
+    Corrupt
+        If an event was changed after it was written.
     """
 
     def __init__(
@@ -124,15 +144,23 @@ class Bundle:
             raise BadQuestion("name experiments, detectors or both: -e, -d")
         self.db, self.asked = db, asked
         self._moment = db.moment(as_of)
+        self._identity = db.journal.identity()
+        # Of the present, other programs' documents are taken as they are now.
+        self._at = self._moment.seq if self._moment.asked else None
         self._pairs = list(self._asked_pairs())
         self._places = self._asked_places()
         self._folder = tempfile.TemporaryDirectory(prefix="cdb-bundle-")
         self._index = EmbeddedStore(Path(self._folder.name) / "index")
-        self._documents = self._take_documents()
-        self._take_events()
-        self._chosen = self._choose()
+        self._truth = Truth()
+        try:
+            self._take_events()
+            self._documents = self._take_documents()
+            self._chosen = self._choose()
+        except BaseException:
+            self.__exit__()
+            raise
 
-    def __enter__(self) -> "Bundle":
+    def __enter__(self) -> Self:
         """Use as a context: the index in the making is gone at its end."""
         return self
 
@@ -158,110 +186,163 @@ class Bundle:
 
     def _detectors(self, experiment: str | None) -> list[str]:
         if self.asked.detectors:
-            at = self._moment.seq if self._moment.asked else None
-            return [self.db.short_name(name, as_of=at) for name in self.asked.detectors]
+            return [self.db.short_name(name, as_of=self._at) for name in self.asked.detectors]
         assert experiment is not None  # one of the two is named
-        database = names.experiment_database(experiment)
-        pending = {collection for place, collection in self._moment.added if place == database}
-        found = sorted({*self.db.store.collections(database), *pending})
-        if not found:
+        known = [
+            short
+            for each in self.db.experiments(as_of=self._at)
+            if each["experiment"] == experiment
+            for short in each["detectors"]
+        ]
+        found = {v.collection for v in self.db.find(experiment=experiment, as_of=self._at)}
+        if not (found := found | {*known}):
             raise NotFound(f"no experiment {experiment}; `cdb experiments` shows those there are")
-        return found
+        return sorted(found)
 
-    def _asked_places(self) -> list[Place]:
-        found: dict[Place, None] = {}
+    def _asked_places(self) -> dict[Place, Where]:
+        """Return the places that are packed, and how each is asked for."""
+        found: dict[Place, Where] = {}
         for experiment, short in self._pairs:
             for suffix in (None, *self.asked.dbsuffixes):
+                which = {"private": {"dbsuffix": suffix}, "experiment": {"experiment": experiment}}
                 for place in places_of(short, experiment, suffix, "range"):
-                    found[place.database, place.collection] = None
-        return list(found)
+                    where = which.get(place.kind, {})
+                    found[place.database, place.collection] = {"detector": short, **where}
+        return found
 
-    # documents ---------------------------------------------------------------------------------
-
-    def _take_documents(self) -> int:
-        number = 0
-        filed = [place for place in all_places(self.db.store) if place[0] == REGISTER]
-        for place in (*self._places, *filed):
-            batch: list[Document] = []
-            for document in self._states(place):
-                batch.append(document)
-                number += place[0] != REGISTER
-                if len(batch) == BATCH:
-                    self._index.insert(*place, batch)
-                    batch = []
-            self._index.insert(*place, batch)
-        return number
-
-    def _states(self, place: Place) -> Iterator[Document]:
-        """Yield the documents of a place as they were at the moment."""
-        moment = self._moment
-        added = moment.added.get(place, {})
-        left = {
-            made["id"]: made
-            for event in moment.pending
-            for made in event["versions"]
-            if "set" in made and (made["database"], made["collection"]) == place
-        }
-        found = (d for d in self.db.store.find(*place) if d["_id"] not in added)
-        for document in (*added.values(), *found):
-            if not moment.knows(document):
-                continue
-            made = left.get(document["_id"])
-            if made is not None and "out" not in document:
-                document = {**document, **made["set"]}
-                document = {k: v for k, v in document.items() if k not in made.get("unset", ())}
-            yield _as_of(document, moment.seq)
+    # events ------------------------------------------------------------------------------------
 
     def _take_events(self) -> None:
-        """Take the events, of their entries those about what is packed."""
-        packed = {*self._places}
-        databases = {database for database, _ in packed}
+        """Take the events about what is packed, of their entries those that are; and all numbers.
+
+        Of the other events there are number and time, by which a state is asked for.
+        """
         batch: list[Document] = []
-        for event in self.db.journal.events(upto=self._moment.seq):
-            kept = [
-                made
-                for made in event["versions"]
-                if (made["database"], made["collection"]) in packed
-                or made["database"] == REGISTER
-                or (made["database"] in databases and made["collection"] == "fs.files")
-            ]
-            trimmed = {"trimmed": True} if len(kept) < len(event["versions"]) else {}
-            event.pop("pending", None)
-            batch.append({**event, "versions": kept, **trimmed})
+        for event in self._all_numbers():
+            batch.append(event)
             if len(batch) == BATCH:
                 self._index.insert(JOURNAL_DATABASE, JOURNAL, batch)
                 batch = []
         self._index.insert(JOURNAL_DATABASE, JOURNAL, batch)
 
+    def _all_numbers(self) -> Iterator[Document]:
+        seq, at = 0, 0
+        for event in self.db.journal.events():
+            if event["_id"] > self._moment.seq:
+                self._take_adopted(event)
+                continue
+            # Events that one may not read are not there: they get the time of the one before.
+            yield from (self._elsewhere(n, at) for n in range(seq + 1, event["_id"]))
+            seq, at = event["_id"], event["at"]
+            yield self._packed(event) or self._elsewhere(seq, at)
+        yield from (self._elsewhere(n, at) for n in range(seq + 1, self._moment.seq + 1))
+
+    def _elsewhere(self, seq: int, at: int) -> Document:
+        event = {"_id": seq, "at": at, "action": ELSEWHERE, "versions": [], "trimmed": True}
+        if seq in (1, self._moment.seq):  # by them a store is known, and how far it has come
+            event |= {"digest": self._identity if seq == 1 else "", "open": seq}
+        return event
+
+    def _packed(self, event: Document) -> Document | None:
+        """Return what is packed of an event, verified; None if nothing is."""
+        kept = [made for made in event["versions"] if self._is_about(made, event["action"])]
+        if not kept:
+            return None
+        if not event.get("partial") and digest_of(event) != event.get("digest"):
+            raise Corrupt(f"event {event['_id']} of the journal was changed after it was written")
+        is_whole = len(kept) == len(event["versions"]) and "partial" not in event
+        left_out = ("pending", "partial")
+        packed = {name: value for name, value in event.items() if name not in left_out}
+        packed |= {"versions": kept} | ({} if is_whole else {"trimmed": True})
+        self._truth.follow(packed)
+        return packed
+
+    def _is_about(self, made: Mapping[str, Any], action: str) -> bool:
+        database = made["database"]
+        if action == PURGE:
+            return any(database == place[0] for place in self._places)
+        return database == REGISTER or (database, made["collection"]) in self._places
+
+    def _take_adopted(self, event: Mapping[str, Any]) -> None:
+        """Take documents that were there at the moment, and were adopted only later."""
+        if event["action"] == "adopt":
+            for made in event["versions"]:
+                place = (made["database"], made["collection"])
+                if place in self._places and self._moment.knows(made["document"]):
+                    self._truth.documents.setdefault(place, {})[made["id"]] = made["document"]
+
+    # documents ---------------------------------------------------------------------------------
+
+    def _take_documents(self) -> int:
+        """Take the documents as the events say, and those of other programs; return how many."""
+        number = 0
+        for place in self._places:
+            ours = self._truth.documents.get(place, {})
+            documents = [*ours.values(), *self._foreign(place, {*ours})]
+            self._index.insert(*place, documents)
+            number += len(documents)
+        dettypes = [place for place in self._truth.documents if place[0] == REGISTER]
+        for place in dettypes:
+            self._index.insert(*place, [*self._truth.documents[place].values()])
+        self._take_foreign_names(dettypes)
+        return number
+
+    def _foreign(self, place: Place, ours: Set[str]) -> Iterator[Document]:
+        """Yield the documents of a place that no event added."""
+        where = self._places[place]
+        ctypes = {v.ctype for v in self.db.find(**where, as_of=self._at)}
+        ctypes |= {made["key"].split("/")[2] for made in self._leaving(place)}
+        for ctype in sorted(filter(None, ctypes)):
+            for version in self.db.history(**where, ctype=ctype, as_of=self._at):
+                if version.seq is None and version.id not in ours:
+                    yield _as_stored(version, self._moment.seq)
+
+    def _leaving(self, place: Place) -> Iterator[Document]:
+        for event in self._index.find(JOURNAL_DATABASE, JOURNAL, {"action": {"$ne": ELSEWHERE}}):
+            for made in event["versions"]:
+                if "set" in made and (made["database"], made["collection"]) == place:
+                    yield made
+
+    def _take_foreign_names(self, known: Iterable[Place]) -> None:
+        """Take the long names that another program registered."""
+        there = {
+            str(register.unretired(document).get("short"))
+            for place in known
+            for document in self._index.find(*place)
+        }
+        for each in self.db.detectors(as_of=self._at):
+            short, longname = each["detector"], each["longname"]
+            if longname and short not in there:
+                made = {"long": longname, "short": short, "seqnumber": names.sequence_number(short)}
+                blank = hashlib.sha256(short.encode()).hexdigest()[:16]
+                document = {"_id": f"{0:08x}{blank}", **made}
+                self._index.insert(REGISTER, names.detector_type(short), [document])
+
     # payloads ----------------------------------------------------------------------------------
 
     def _choose(self) -> _Chosen:
-        """Choose the payloads, and note the records of all that documents name."""
-        wanted = {(v.database, str(v.meta.get("id_data"))) for v in self._wanted()}
-        named: dict[str, set[str]] = {}
+        """Choose the payloads, and note under which ids all are that documents name."""
+        chosen = _Chosen()
+        wanted = {(v.database, v.id) for v in self._wanted()}
+        rows = {}
         for database, collection in self._places:
             for document in self._index.find(database, collection):
-                named.setdefault(database, set()).add(str(document.get("id_data")))
-        chosen = _Chosen()
-        rows = []
-        for database, ids in named.items():
-            for blob in self.db.store.blobs(database):
-                if blob.id not in ids or self.db.store.blob(database, blob.id) is None:
+                blob_id, version = (
+                    document.get("id_data"),
+                    version_of(document, database, collection),
+                )
+                if not isinstance(blob_id, str) or (database, blob_id) in self._truth.purged:
                     continue
-                sha256 = blob.sha256
-                if (database, blob.id) in wanted:
-                    sha256 = sha256 or self._digest(database, blob.id)
-                    chosen.nbytes[sha256] = blob.nbytes
-                    chosen.names.setdefault(sha256, []).append((database, blob.id))
+                sha256, nbytes = version.sha256, version.nbytes or 0
+                if (database, version.id) in wanted:
+                    sha256, nbytes = chosen.add(version, self.db)
                 # Bytes of another program that are not packed have no digest: any name will do.
-                sha256 = sha256 or f"unknown:{blob.id}"
-                rows.append((database, blob.id, sha256, blob.nbytes, blob.head or 0, blob.at))
+                row = (database, blob_id, sha256 or f"unknown:{blob_id}", nbytes, 0, 0.0)
+                if sha256 or (database, blob_id) not in rows:
+                    rows[database, blob_id] = row
         connection = self._index._writing()
-        connection.executemany("INSERT INTO uploads VALUES (?, ?, ?, ?, ?, ?)", rows)
+        connection.executemany("INSERT INTO uploads VALUES (?, ?, ?, ?, ?, ?)", rows.values())
         return chosen
-
-    def _digest(self, database: str, blob_id: str) -> str:
-        return hashlib.sha256(self.db.store.read(database, blob_id)).hexdigest()
 
     def _wanted(self) -> Iterator[Version]:
         """Yield the versions whose payloads are packed.
@@ -288,14 +369,14 @@ class Bundle:
 
     def _winners(self) -> Iterator[Version]:
         """Yield what holds for each run that is asked about, wherever it is found."""
-        at = self._moment.seq if self._moment.asked else None
+        packed = Database(self._index)
         for experiment, short in self._pairs:
             if experiment is None:
                 continue
             for suffix in (None, *self.asked.dbsuffixes):
                 for run in self._turning_points(short, experiment, suffix):
-                    holds = self.db.detector(
-                        short, experiment=experiment, dbsuffix=suffix, run=run, as_of=at
+                    holds = packed.detector(
+                        short, experiment=experiment, dbsuffix=suffix, run=run
                     ).calibconst
                     yield from (holds.version(ctype) for ctype in holds)
 
@@ -357,11 +438,13 @@ class Bundle:
         return starts, missing
 
     def _read(self, sha256: str) -> bytes | memoryview | None:
-        for place in self._chosen.names[sha256]:
+        for version in self._chosen.versions[sha256]:
             try:
-                data = self.db.store.read(*place)
-            except NotFound:
+                data = self.db.read(version)
+            except (Corrupt, Purged) as error:
+                logger.debug("%s", error)
                 continue
+            # Whoever verified it before: what is packed is what its name says.
             if hashlib.sha256(data).hexdigest() == sha256:
                 return data
         logger.warning(
@@ -390,7 +473,7 @@ class Bundle:
         return {
             "format": FORMAT,
             "source": without_secrets(self.db.store.url),
-            "identity": self.db.journal.identity(),
+            "identity": self._identity,
             "seq": moment.seq,
             "at": f"{from_microseconds(moment.at):%Y-%m-%dT%H:%M:%SZ}" if moment.at else "",
             "asked": self._words(),
@@ -418,6 +501,9 @@ class Bundle:
         connection = self._index._writing()
         for statement in TABLES:
             connection.execute(statement)
+        # Of bytes that are lost the bundle says that they are, as the store does.
+        lost = self._chosen.nbytes.keys() - {sha256 for sha256, _, _ in starts}
+        connection.executemany("DELETE FROM uploads WHERE sha256 = ?", ((name,) for name in lost))
         connection.executemany("INSERT INTO payloads VALUES (?, ?, ?)", starts)
         connection.executemany("INSERT INTO known VALUES (?, ?, ?)", self._known())
         target = Path(self._folder.name) / INDEX
@@ -428,21 +514,18 @@ class Bundle:
         return target.read_bytes()
 
     def _known(self) -> Iterable[tuple[str, str, bool]]:
-        packed = {*self._places}
-        databases = {database for database, _ in packed}
-        there = {place for place in all_places(self.db.store) if place[0] in databases}
-        return [(*place, place in packed) for place in sorted(packed | there)]
+        databases = {database for database, _ in self._places}
+        listed = self.db.databases(may_read=databases.__contains__, as_of=self._at)
+        there = {(d["database"], c["collection"]) for d in listed for c in d["collections"]}
+        return [(*place, place in self._places) for place in sorted({*self._places} | there)]
 
 
-def _as_of(document: Mapping[str, object], seq: int) -> Document:
-    """Return a document as it was, if it left only later."""
-    out = document.get("out")
-    if not isinstance(out, int) or out <= seq:
-        return dict(document)
-    made = {name: value for name, value in document.items() if name != "out"}
-    if isinstance(made.get("detector"), str):
-        made["detector"] = str(made["detector"]).removeprefix(RETIRED)
-    return register.unretired(made)
+def _as_stored(version: Version, seq: int) -> Document:
+    """Return the document of a version of another program, as it was stored at an event."""
+    document = dict(version.meta)
+    if version.out is not None and version.out > seq:
+        del document["out"]
+    return {**document, **(hidden(document) if "out" in document else {})}
 
 
 def _overlap(one: RunRange, other: RunRange) -> bool:
