@@ -38,13 +38,13 @@ from cdb.stores.layout import JOURNAL, JOURNAL_DATABASE, TOKENS
 from cdb.stores.query import Document
 from cdb.validity import from_microseconds, microseconds
 
-PREFIX = "cdb_"
+TOKEN_PREFIX = "cdb_"
 PLACE = (JOURNAL_DATABASE, TOKENS)
 
 # As many tokens are remembered by a process.
 KEPT = 4096
 
-_TOKEN = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
+_TOKEN = re.compile(rf"{TOKEN_PREFIX}[A-Za-z0-9_-]{{43}}")
 _SUBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,126}")
 
 
@@ -159,7 +159,7 @@ def create(
         raise BadName("this token would be good for nothing; give --read, --write or --admin")
     if expires is not None and expires.timestamp() <= journal.now():
         raise BadTime(f"the token would have expired already, at {expires:%Y-%m-%dT%H:%M:%SZ}")
-    token = PREFIX + secrets.token_urlsafe(32)
+    token = TOKEN_PREFIX + secrets.token_urlsafe(32)
     digest = _digest(token)
     document: Document = {
         "_id": digest[:24],

@@ -10,9 +10,9 @@ from cdb import tokens, uploads
 from cdb.backup import Export, Import
 from cdb.copies import Copies
 from cdb.database import Database
-from cdb.digest import store_digest
 from cdb.errors import BadFile, WrongState
 from cdb.rights import Rights
+from cdb.store_digest import store_digest
 from cdb.stores import Store, open_store
 from cdb.stores.memory import MemoryStore
 from tests.programs import EPIX, Died, OtherProgram, dying_at, live_at_random

@@ -18,9 +18,9 @@ import pytest
 
 from cdb.backup import Export
 from cdb.database import Database
-from cdb.digest import StoreDigest, store_digest
 from cdb.errors import NotFound, OutcomeUnknown, Purged, WrongClock, WrongState
 from cdb.fsck import Check
+from cdb.store_digest import StoreDigest, store_digest
 from cdb.stores import Store, open_store
 from cdb.stores.memory import MemoryStore
 from tests import workers

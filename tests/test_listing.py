@@ -9,6 +9,11 @@ EPIX, EXPERIMENT = "epix_000001", "rixx45619"
 NAMES = {"detector": EPIX, "experiment": EXPERIMENT, "ctype": "pedestals"}
 
 
+@pytest.fixture
+def db(any_db):
+    return any_db
+
+
 def test_lists_detectors_and_experiments(db):
     db.add("x", detector="epix_a-1", experiment=EXPERIMENT, ctype="notes")
     assert db.detectors() == [{"detector": EPIX, "longname": "epix_a-1", "ctypes": ["notes"]}]

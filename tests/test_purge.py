@@ -5,10 +5,10 @@ import pytest
 from cdb.backup import Export, Import
 from cdb.copies import Copies
 from cdb.database import Database
-from cdb.digest import store_digest
 from cdb.errors import BadQuestion, Purged, WrongState
 from cdb.fsck import Check
 from cdb.purge import Choice, purge, purgeable
+from cdb.store_digest import store_digest
 from cdb.stores.memory import MemoryStore
 from tests.programs import EPIX, Died, OtherProgram, dying_at, interrupted_at
 

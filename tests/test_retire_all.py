@@ -11,6 +11,11 @@ NAMES = {"detector": EPIX, "experiment": EXPERIMENT, "ctype": "notes"}
 
 
 @pytest.fixture
+def db(any_db):
+    return any_db
+
+
+@pytest.fixture
 def ids(db):
     """Three versions, events 1 to 3."""
     return [db.add(f"text {run}", run=run, **NAMES).id for run in (1, 2, 3)]

@@ -88,7 +88,7 @@ def info_command(digest: bool, as_of: int | str | None, as_json: bool, url: str 
 
 
 def _digest(db: "Database") -> dict[str, Any]:
-    from cdb.digest import store_digest
+    from cdb.store_digest import store_digest
 
     found = store_digest(db.journal)
     return {"digest": found.sha256, "documents": found.documents, "payloads": found.payloads}

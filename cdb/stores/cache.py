@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cdb.errors import BadQuestion, CalibError, Corrupt, StoreRefused, shown
-from cdb.stores.digests import Digest
+from cdb.stores.hashing import Digest
 from cdb.stores.locks import turn
 
 logger = logging.getLogger(__name__)

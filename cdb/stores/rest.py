@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 from cdb.errors import Corrupt, StoreRefused
 from cdb.stores.base import Blob, Progress, Store
-from cdb.stores.digests import Digest
+from cdb.stores.hashing import Digest
 from cdb.stores.query import Document, Query, Sort
 from cdb.stores.transport import Transport, token_of_environment
 
