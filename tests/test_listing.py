@@ -9,18 +9,15 @@ EPIX, EXPERIMENT = "epix_000001", "rixx45619"
 NAMES = {"detector": EPIX, "experiment": EXPERIMENT, "ctype": "pedestals"}
 
 
-@pytest.fixture
-def db(any_db):
-    return any_db
-
-
-def test_lists_detectors_and_experiments(db):
+def test_lists_detectors_and_experiments(any_db):
+    db = any_db
     db.add("x", detector="epix_a-1", experiment=EXPERIMENT, ctype="notes")
     assert db.detectors() == [{"detector": EPIX, "longname": "epix_a-1", "ctypes": ["notes"]}]
     assert db.experiments() == [{"experiment": EXPERIMENT, "detectors": [EPIX]}]
 
 
-def test_lists_are_as_of_an_event(db):
+def test_lists_are_as_of_an_event(any_db):
+    db = any_db
     db.add("x", detector="epix_a-1", ctype="notes")
     db.add("y", **NAMES)
     assert db.detectors(as_of=0) == db.experiments(as_of=2) == []
@@ -29,7 +26,8 @@ def test_lists_are_as_of_an_event(db):
     assert db.experiments(as_of=3) == db.experiments()
 
 
-def test_finds_by_run_type_time_and_label(db):
+def test_finds_by_run_type_time_and_label(any_db):
+    db = any_db
     db.add("a", run=1, run_end=5, version="V1", time=1e9, **NAMES)
     db.add("b", run=6, version="V2", time=1.5e9, **NAMES)
 
@@ -51,7 +49,8 @@ def test_neither_detector_nor_experiment_is_no_question(memory_db):
         memory_db.find()
 
 
-def test_history_has_what_left_and_why_but_not_what_came_later(db):
+def test_history_has_what_left_and_why_but_not_what_came_later(any_db):
+    db = any_db
     old = db.add("x", **NAMES)
     new = db.amend(old.id, comment="y", reason="was wrong")
     after, before = db.history(EPIX, "pedestals", experiment=EXPERIMENT)

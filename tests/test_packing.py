@@ -200,7 +200,10 @@ def test_what_is_nowhere_is_not_found_as_before(bundle):
 
 
 def test_a_payload_that_was_not_packed_is_a_miss(original, bundle):
-    with pytest.raises(NotBundled, match=r"is not in the bundle .* --all .*` packs it too"):
+    with pytest.raises(
+        NotBundled,
+        match=rf"data of cdb_xpp1/{EPIX}/notes/5-end are not in the bundle .* --all .* packs them",
+    ):
         bundle.get(EPIX, "notes", experiment="xpp1", run=5, as_of=6)
     assert bundle.version(EPIX, "notes", experiment="xpp1", run=5, as_of=6).seq == 6
 

@@ -234,10 +234,20 @@ class BundleStore(EmbeddedStore):
         found = self._connection().execute(sql, (record[1],)).fetchone()
         if found is None:
             raise NotBundled(
-                f"the payload {blob_id} of {database} is not in the bundle {self.path}, which was "
-                f"made for {self.facts['scope']}; `{self._command(['--all'])}` packs it too"
+                f"the data of {self._who_names(database, blob_id)} are not in the bundle "
+                f"{self.path}, which was made for {self.facts['scope']}; "
+                f"`{self._command(['--all'])}` packs them too"
             )
         return memoryview(self._open())[found[0] : found[0] + found[1]]
+
+    def _who_names(self, database: str, blob_id: str) -> str:
+        """Return the key of a constant whose payload this is."""
+        for collection in self.collections(database):
+            if self._known.get((database, collection)):
+                for document in self.find(database, collection, {"id_data": blob_id}):
+                    runs = f"{document.get('run')}-{document.get('run_end')}"
+                    return "/".join((database, collection, str(document.get("ctype")), runs))
+        return f"{database}/{blob_id}"
 
     def blob(self, database: str, blob_id: str) -> Blob | None:
         """See `Store.blob`: the record, packed or not."""

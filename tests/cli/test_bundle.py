@@ -1,8 +1,11 @@
 """Bundles, typed."""
 
+import re
+import shlex
+
 import pytest
 
-from tests.cli.conftest import WHICH
+from tests.cli.conftest import DEPLOY, WHICH
 
 
 def test_a_bundle_is_a_store(cdb, ask, folder, peds, monkeypatch):
@@ -24,6 +27,19 @@ def test_what_it_lacks_and_what_it_refuses_are_one_line(cdb, folder, peds, monke
     refused = cdb("retire", peds, "-m", "no", "--yes")
     assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
     assert "is a bundle, which is only read" in refused.stderr
+
+
+def test_the_command_that_a_miss_names_fetches_what_was_missed(cdb, ask, folder, peds, monkeypatch):
+    cdb("amend", peds, "-R", "9", "--reason", "x")
+    cdb(*DEPLOY, "-c", "pixel_rms", "-d", "epix_000002", "-f", "mypeds")
+    cdb("bundle", "make", *WHICH, "--run", "3", "out.cdb")
+    bundle = f"bundle://{folder}/out.cdb"
+    other = ("show", "-e", "rixx45619", "-d", "epix_000002", "-c", "pixel_rms", "--url", bundle)
+    missed = cdb(*other)
+    assert missed.exit_code == 1
+    command = shlex.split(re.search("`cdb (.*)`", missed.stderr)[1])
+    assert cdb(*command, "--yes").exit_code == 0
+    assert cdb(*other).exit_code == 0
 
 
 @pytest.mark.parametrize("runs", ["7-3", "a-b", "-5"])

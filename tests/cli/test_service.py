@@ -69,6 +69,19 @@ def test_info_says_the_service_its_identity_and_who_one_is(added, cdb, ask, serv
     assert f"{actor().login}, who may do everything" in " ".join(shown.split())
 
 
+def test_a_bundle_of_a_service_is_used_without_it(added, cdb, ask, folder, served):
+    made = ask("bundle", "make", *WHICH, "out.cdb")
+    assert (made["seq"], made["payloads"]) == (1, 1)
+    before = ask("ls", *WHICH)
+    served.stop()
+    bundle = f"bundle://{folder}/out.cdb"
+    assert ask("ls", *WHICH, "--url", bundle) == before
+    got = cdb("get", *WHICH, "-c", "pedestals", "-f", "back", "--url", bundle)
+    assert got.exit_code == 0, got.stderr
+    assert [event["_id"] for event in ask("journal", "--url", bundle)] == [1]
+    served.start()
+
+
 def test_prefetch_fills_the_cache(added, cdb, ask):
     assert cdb("cache", "prefetch", *WHICH).exit_code == 0
     assert ask("cache", "info")["payloads"] == 1
