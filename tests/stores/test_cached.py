@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+import cdb
 from cdb.errors import Corrupt, StoreRefused, StoreUnavailable
 from cdb.stores import Store
-from cdb.stores.cache import MAPPED_FROM, Cache, kind_of_mount, parse_size
+from cdb.stores.cache import MAPPED_FROM, Cache, default_cache, kind_of_mount, parse_size
 from cdb.stores.cached import CachedStore
 from cdb.stores.memory import MemoryStore
 
@@ -268,6 +269,42 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path, monkeypatch):
         os.chown(tmp_path / "cache", 12345, -1)
     with pytest.raises(StoreRefused, match="belongs to user"):
         Cache(tmp_path / "cache").check()
+
+
+def test_a_folder_of_root_that_is_the_callers_alone_to_use_is_good(cache, monkeypatch):
+    cache.check()
+    if os.getuid() != 0:
+        status = os.stat_result((0o40700, 1, 1, 2, 0, 0, 0, 0, 0, 0))
+        monkeypatch.setattr(Path, "stat", lambda _, **__: status)
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    Cache(cache.folder).check()
+
+
+@pytest.mark.parametrize(
+    "url", ["https://host/", "http://a/,http://b/", "mongodb://127.0.0.1:1/"]
+)  # fmt: skip
+def test_whatever_is_remote_is_cached_unless_that_is_off(url, monkeypatch, tmp_path):
+    monkeypatch.setenv("CDB_CACHE", str(tmp_path / "cache"))
+    with cdb.open(url) as db:
+        assert isinstance(db.store, CachedStore)
+        assert db.store.cache.folder == tmp_path / "cache"
+    monkeypatch.setenv("CDB_CACHE", "off")
+    with cdb.open(url) as db:
+        assert not isinstance(db.store, CachedStore)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["memory://", "file:///nowhere", "bundle:///nowhere/x.cdb"])
+def test_what_is_here_is_not_cached(url):
+    with cdb.open(url) as db:
+        assert not isinstance(db.store, CachedStore)
+
+
+def test_without_a_name_the_cache_is_the_users_own(monkeypatch, tmp_path):
+    monkeypatch.delenv("CDB_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_cache().folder.is_relative_to(tmp_path)
 
 
 def test_a_folder_that_is_made_is_the_owners_alone(cache):

@@ -2,13 +2,17 @@
 
 import email.utils
 import hashlib
+import ipaddress
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -253,6 +257,57 @@ def test_who_is_to_come_back_much_later_is_told_so_at_once(server, service):
 def test_a_retry_after_that_makes_no_sense_is_passed_over(server, service, text):
     server.script = [says(503, b"", **{"Retry-After": text}), says(200, {"a": 1})]
     assert service.get("/v1/info") == {"a": 1}
+
+
+# TLS ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with a key and a certificate for 127.0.0.1 that nobody else signed."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a test")])
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    plain = serialization.NoEncryption()
+    pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    path.write_bytes(key.private_bytes(pem, form, plain) + made.public_bytes(pem))
+    return path
+
+
+@pytest.fixture
+def encrypted(server: Scripted, certificate: Path) -> Scripted:
+    """A service behind https."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]
+    server.url = server.url.replace("http:", "https:")
+    server.script = [says(200, {"a": 1})]
+    return server
+
+
+def test_a_service_is_asked_over_https(encrypted, certificate, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert Transport(encrypted.url, "secret").get("/v1/info") == {"a": 1}
+
+
+def test_a_service_whose_certificate_nobody_knows_gets_no_token(encrypted):
+    with pytest.raises(StoreUnavailable, match="(?i)certificate"):
+        Transport(encrypted.url, "secret").get("/v1/info")
+    assert encrypted.seen == []
 
 
 # Mirrors ------------------------------------------------------------------------------------------
