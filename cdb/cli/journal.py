@@ -44,7 +44,10 @@ def journal_command(
     as_json: bool,
     url: str | None,
 ) -> None:
-    """List the events of the store: every write, who did it, when and why."""
+    """List the events of the store: every write, who did it, when and why.
+
+    Over a service these are the events that you may read; -n N looks at the last N there are.
+    """
     import cdb
     from cdb.events import ELSEWHERE
 
