@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from cdb import names
 from cdb.actor import actor
+from cdb.blobs import Blobs
 from cdb.calibconst import Detector
 from cdb.constant import Version, check_given
 from cdb.database import Database
@@ -92,9 +93,11 @@ class RemoteDatabase(Database):
     """
 
     def __init__(self, service: RestStore, cache: Cache | None = None) -> None:
-        super().__init__(CachedStore(service, cache) if cache else service)
+        store = CachedStore(service, cache) if cache else service
+        super().__init__(store)
         self.service = service
-        self.journal = RemoteJournal(service)
+        self.journal = RemoteJournal(store, service.transport)
+        self._blobs = Blobs(self.journal)
 
     def info(self) -> dict[str, Any]:
         """Return what the service says of itself: server, seq, caller, limits."""

@@ -7,8 +7,9 @@ from cdb.errors import BadQuestion
 from cdb.events import check_chain
 from cdb.journal import Journal
 from cdb.moments import Head, Moment
+from cdb.stores.base import Store
 from cdb.stores.query import Document
-from cdb.stores.rest import RestStore
+from cdb.stores.transport import Transport
 from cdb.validity import from_microseconds, microseconds
 
 # As many events are asked for at once.
@@ -18,17 +19,20 @@ PAGE = 1000
 class RemoteJournal(Journal):
     """Events behind a service.
 
+    Of an event that touches databases which the one who asks may not read the entries about these
+    are missing, and it says ``partial``; one that touches no other is passed over.
+
     Parameters
     ----------
-    service : RestStore
-        Where the service is, and who asks. Of an event that touches databases which he may not
-        read the entries about these are missing, and it says ``partial``; one that touches no
-        other is passed over.
+    store : Store
+        The service's payloads, cached or not.
+    transport : Transport
+        Where the service is, and who asks.
     """
 
-    def __init__(self, service: RestStore) -> None:
-        super().__init__(service)
-        self._transport = service.transport
+    def __init__(self, store: Store, transport: Transport) -> None:
+        super().__init__(store)
+        self._transport = transport
 
     def _read_head(self) -> Head:
         answer = self._transport.get("/v1/info")

@@ -51,8 +51,8 @@ def make_command(
 ) -> None:
     """Pack experiments and detectors: documents, history, and the payloads that hold.
 
-    The file answers the same questions as the store did when it was made. It is only read. A service
-    will do as well as a store, for what you may read of it.
+    The file answers the same questions as the store did when it was made. It is only read. A
+    service will do as well as a store, for what you may read of it.
     """
     import cdb
     from cdb.packing import Asked, Packing
