@@ -15,6 +15,7 @@ from pathlib import Path
 
 import adds
 import arrays
+import audits
 import filling
 import lookups
 import machine
@@ -59,6 +60,7 @@ def all_rooms(folder: Path, wire: str | None) -> dict[str, Callable[[], list[Row
         "starts": lambda: starts.rows(filled(), folder),
         "lookups": lambda: lookups.rows(filled(), folder),
         "adds": lambda: adds.rows(folder, wire),
+        "audits": lambda: audits.rows(folder),
         "arrays": lambda: arrays.rows(folder, wire),
         "text_files": lambda: [Row(*row) for row in text_files.rows((2000, 1000))],
     }

@@ -22,6 +22,7 @@
     ├── TooSlow             TimeoutError      a request whose bytes do not come
     ├── BadSettings         ValueError        a service that cannot run as it is told to
     ├── WrongState          RuntimeError      a version that cannot be retired, restored, amended
+    ├── NotDelivered        RuntimeError      an event that a command or a webhook did not take
     ├── WrongClock          RuntimeError      this machine's clock and the store's disagree
     └── StoreUnavailable    ConnectionError   no answer from the store
         └── OutcomeUnknown                    a write that may or may not have happened
@@ -149,6 +150,14 @@ class BadSettings(CalibError, ValueError):
 
 class WrongState(CalibError, RuntimeError):
     """A version that, as things are, cannot be retired, restored or amended."""
+
+
+class NotDelivered(CalibError, RuntimeError):
+    """An event did not arrive; `seconds` says when it may at the earliest."""
+
+    def __init__(self, message: str, seconds: float = 0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class WrongClock(CalibError, RuntimeError):

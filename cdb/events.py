@@ -31,7 +31,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cdb.errors import BadDocument, BadQuestion, Corrupt
+from cdb.errors import BadDocument
 from cdb.stores.base import Place
 from cdb.stores.query import Document, check_fields
 from cdb.validity import from_microseconds
@@ -168,34 +168,6 @@ def sealed(event: Document) -> Document:
         )
     # As `digest_of`: what that leaves out is not there yet.
     return {**event, "digest": _sha256(text)}
-
-
-def check_chain(events: Iterable[Document]) -> int:
-    """Walk a chain from the first event to the last; return how many there are.
-
-    Raises
-    ------
-    Corrupt
-        Naming the first event that is missing, changed or out of place.
-    BadQuestion
-        If the events are here in part, as those of a bundle.
-    """
-    seq, previous, at = 0, "", 0
-    for event in events:
-        if event["_id"] != seq + 1:
-            raise Corrupt(f"event {seq + 1} of the journal is missing")
-        seq += 1
-        if event.get("trimmed") or event.get("partial"):
-            raise BadQuestion(
-                f"event {seq} is here in part, as in every bundle and for who may not read all "
-                "that it touches: verify the store itself"
-            )
-        if digest_of(event) != event.get("digest"):
-            raise Corrupt(f"event {seq} of the journal was changed after it was written")
-        if event["previous"] != previous or event["at"] <= at:
-            raise Corrupt(f"event {seq} of the journal does not follow the one before it")
-        previous, at = event["digest"], event["at"]
-    return seq
 
 
 def replayable(events: Sequence[Document], *, at_once: bool) -> Iterator[list[Document]]:

@@ -5,21 +5,19 @@ deleted are put back from the events that added them. Young litter and other pro
 are told, not counted.
 """
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cdb import deployments, register
+from cdb.audit import PAYLOAD, Audit, Deviation, Finding, constants, places_of
 from cdb.constant import order_of
-from cdb.errors import Corrupt, NotFound
 from cdb.events import PURGE, Proposal, entry
 from cdb.journal import PENDING_SECONDS, Journal
 from cdb.moments import Moment
 from cdb.names import PREFIX, REGISTER, is_short_name, names_a_detector
 from cdb.stores.base import Blob, Place
-from cdb.truth import Truth
 
 Document = dict[str, Any]
 
@@ -27,29 +25,8 @@ SECONDS_OLD = 3600
 SWEPT_AT_ONCE = 10_000
 
 
-@dataclass(frozen=True)
-class Finding:
-    """Something that is not as it should be.
-
-    Attributes
-    ----------
-    kind : str
-        chain, pending, document, half, payload, litter, foreign.
-    where : str
-        Event, or database and name.
-    what : str
-        A sentence.
-    mended : bool
-        Whether it has been put right.
-    counts : bool
-        False for what is only told: young litter, and what other programs left.
-    """
-
-    kind: str
-    where: str
-    what: str
-    mended: bool = False
-    counts: bool = True
+# What of a document tells whether it is half of a deployment.
+HALF = ("adopted", "first", "id_doc_exp", "order")
 
 
 @dataclass(frozen=True)
@@ -78,23 +55,23 @@ class Check:
     older_than: float = SECONDS_OLD
     accept: bool = False
     progress: Callable[[str], None] | None = None
+    _doubtful: set[int] = field(default_factory=set)
 
     def run(self) -> Iterator[Finding]:
         """Yield findings; each is mended before it is yielded, if it can be."""
         self._say("journal")
-        yield from self._chain()
-        yield from self._pending()
-        truth = Truth()
-        for event in self.journal.events():
-            truth.follow(event)
-        for place in sorted({*truth.documents, *self._places()}):
+        audit = Audit(self.journal, keep=(*PAYLOAD, *HALF))
+        yield from self._chain(audit)
+        yield from self._pending(audit)
+        truth = audit.truth
+        for place in places_of(self.journal.store, truth.documents):
             self._say("/".join(place))
-            yield from self._documents(place, truth)
-        yield from self._halves(truth)
-        for database in self.journal.store.databases():
-            if database.startswith(PREFIX):
-                self._say(f"payloads of {database}")
-                yield from self._blobs(database, truth)
+            for found in audit.deviations(place):
+                yield self._mended(found) if isinstance(found, Deviation) else found
+        yield from self._halves(audit)
+        for database in constants(self.journal.store):
+            self._say(f"payloads of {database}")
+            yield from self._blobs(database, audit)
         yield from self._litter()
 
     def _say(self, words: str) -> None:
@@ -103,81 +80,37 @@ class Check:
 
     # journal -----------------------------------------------------------------------------------
 
-    def _chain(self) -> Iterator[Finding]:
-        try:
-            self.journal.verify()
-        except Corrupt as error:
-            what = f"{error}; put the journal back from a copy"
-            yield Finding("chain", "journal", what)
+    def _chain(self, audit: Audit) -> Iterator[Finding]:
+        for found in audit.walk():
+            seq = int(found.where.split()[1])
+            # An event that was replaced shows by the next one, which does not follow it.
+            self._doubtful.update((seq - 1, seq))
+            yield replace(found, what=f"{found.what}; put the journal back from a copy")
 
-    def _pending(self) -> Iterator[Finding]:
+    def _pending(self, audit: Audit) -> Iterator[Finding]:
         """Complete what dead writers left, oldest first."""
         old = min(self.older_than, PENDING_SECONDS)
-        pending = [event for event in self.journal.events() if event.get("pending")]
-        for event in pending:
-            age = self.journal.now() - event["at"] / 1e6
-            where = f"event {event['_id']}"
-            if age < old:
-                what = f"incomplete for {age:.1f} s: its writer may be at work"
-                yield Finding("pending", where, what, counts=False)
-            else:
-                done = not self.dry_run and self.journal.complete(event)
-                yield Finding("pending", where, f"was left incomplete {age:.0f} s ago", done)
+        for event in audit.pending:
+            found = audit.unfinished(event, old)
+            if found.counts and not self.dry_run:
+                found = replace(found, mended=self.journal.complete(event))
+            yield found
 
     # documents ---------------------------------------------------------------------------------
 
-    def _places(self) -> Iterator[Place]:
-        for database in self.journal.store.databases():
-            if database.startswith(PREFIX):
-                for collection in self.journal.store.collections(database):
-                    yield database, collection
-
-    def _documents(self, place: Place, truth: Truth) -> Iterator[Finding]:
-        expected = truth.documents.get(place, {})
-        seen = set()
-        foreign = broken = 0
-        for document in self.journal.store.find(*place):
-            seen.add(document["_id"])
-            if document["_id"] in expected:
-                if document != expected[document["_id"]]:
-                    yield from self._mend(place, document["_id"], document)
-            elif document.get("seq") is None:
-                foreign += 1
-                broken += _is_broken(document, place)
-            else:
-                yield from self._mend(place, document["_id"], document)
-        for missing in expected.keys() - seen:
-            yield from self._mend(place, missing, None)
-        if foreign:
-            what = f"{foreign} documents of other programs" + (
-                f", {broken} of them unreadable" if broken else "; `cdb adopt` takes them in"
-            )
-            yield Finding("foreign", "/".join(place), what, counts=False)
-
-    def _mend(self, place: Place, document_id: str, found: Document | None) -> Iterator[Finding]:
-        """Put a document back as the events say, unless a writer is just at work on it."""
-        where = "/".join((*place, document_id))
-        events = self.journal.events_naming(document_id)
-        if any(event.get("pending") for event in events):
-            return
-        truth = Truth()
-        for event in events:
-            truth.follow(event)
-        expected = truth.documents.get(place, {}).get(document_id)
-        now = next(self.journal.store.find(*place, {"_id": document_id}), None)
-        if now == expected:
-            return
-        if expected is None:
-            what = "carries an event number, but no event names it"
-            yield Finding("document", where, what)
-            return
-        what = "is missing" if now is None else f"was changed ({_difference(now, expected)})"
-        if not self.dry_run:
-            self._put_back(place, expected, now)
-            # A token that somebody tampered with is put back as it was granted, come what may.
-            if self.accept and "out" not in expected and place[0].startswith(PREFIX):
-                self._retire(place, expected, what)
-        yield Finding("document", where, what, mended=not self.dry_run)
+    def _mended(self, found: Deviation) -> Finding:
+        """Put a document back as the events say, if they can be believed."""
+        should = found.should
+        if should is None:
+            return found.finding()
+        naming = {event["_id"] for event in self.journal.events_naming(found.id)}
+        if self.dry_run or naming & self._doubtful:
+            return found.finding()
+        self._put_back(found.place, should, found.found)
+        # A token that somebody tampered with is put back as it was granted, come what may.
+        if self.accept and "out" not in should and found.place[0].startswith(PREFIX):
+            self._retire(found.place, should, found.what)
+        return found.finding(mended=True)
 
     def _put_back(self, place: Place, expected: Document, now: Document | None) -> None:
         store = self.journal.store
@@ -203,14 +136,17 @@ class Check:
         ids = frozenset([document["_id"]])
         self.journal.commit(lambda _: Proposal("retire", reason, leaving, frozenset(), ids=ids))
 
-    def _halves(self, truth: Truth) -> Iterator[Finding]:
+    def _halves(self, audit: Audit) -> Iterator[Finding]:
         """Tell of experiments' copies that none for the detector followed: a client died."""
-        everything = [d for documents in truth.documents.values() for d in documents.values()]
-        followed = {document.get("id_doc_exp") for document in everything}
-        for place, documents in sorted(truth.documents.items()):
+        named = audit.truth.documents
+        followed = {
+            known.fields.get("id_doc_exp") for documents in named.values()
+            for known in documents.values()
+        }  # fmt: skip
+        for place in sorted(named):
             if not _is_experiments(place):
                 continue
-            for document in documents.values():
+            for document in (known.fields for known in named[place].values()):
                 known = {document["_id"], document.get("first")}
                 if known & followed or not _wants_copy(document, place[1]):
                     continue
@@ -224,20 +160,16 @@ class Check:
 
     # bytes -------------------------------------------------------------------------------------
 
-    def _blobs(self, database: str, truth: Truth) -> Iterator[Finding]:
-        store = self.journal.store
+    def _blobs(self, database: str, audit: Audit) -> Iterator[Finding]:
+        store, truth = self.journal.store, audit.truth
         records = {blob.id: blob for blob in store.blobs(database)}
         foreign_named = {
             document.get("id_data")
             for collection in store.collections(database)
             for document in store.find(database, collection, {"seq": {"$exists": False}})
         }
-        for (db, _), documents in sorted(truth.documents.items()):
-            if db == database:
-                named = [d for d in documents.values()
-                         if (database, d.get("id_data")) not in truth.purged]  # fmt: skip
-                yield from self._payloads(database, named, records)
-        yield from self._unpurged(database, records, truth)
+        yield from audit.payloads(database, records, digests=self.payloads)
+        yield from self._unpurged(database, records, truth.purged)
         unnamed = [
             blob
             for blob in records.values()
@@ -249,25 +181,11 @@ class Check:
             unnamed = [blob for blob in unnamed if blob.id not in since]
         yield from self._sweep(database, unnamed, truth.head)
 
-    def _payloads(
-        self, database: str, documents: Iterable[Document], records: Mapping[str, Blob]
-    ) -> Iterator[Finding]:
-        seen: set[str] = set()
-        for document in documents:
-            blob_id = document.get("id_data")
-            if not isinstance(blob_id, str) or blob_id in seen or "sha256" not in document:
-                continue
-            seen.add(blob_id)
-            fault = self._fault(database, blob_id, document, records)
-            if fault:
-                where = f"{database}/{blob_id}"
-                yield Finding("payload", where, f"{fault}; put it back from a copy")
-
     def _unpurged(
-        self, database: str, records: Mapping[str, Blob], truth: Truth
+        self, database: str, records: Mapping[str, Blob], purged: Iterable[tuple[str, str]]
     ) -> Iterator[Finding]:
         """Remove again what was purged and came back, with a copy from before for example."""
-        found = sorted(blob_id for name, blob_id in truth.purged if name == database)
+        found = sorted(blob_id for name, blob_id in purged if name == database)
         back = [blob_id for blob_id in found if blob_id in records]
         if not back:
             return
@@ -282,24 +200,6 @@ class Check:
         for blob_id in back:
             what = f"{records[blob_id].nbytes} bytes that were purged are there again"
             yield Finding("litter", f"{database}/{blob_id}", what, done)
-
-    def _fault(
-        self, database: str, blob_id: str, document: Document, records: Mapping[str, Blob]
-    ) -> str | None:
-        store = self.journal.store
-        blob = records.get(blob_id)
-        whose = f"the payload of {document.get('ctype')} {document['_id']}"
-        if blob is None or store.blob(database, blob_id) is None:
-            return f"{whose} is missing"
-        if blob.nbytes != document.get("nbytes"):
-            return f"{whose} has {blob.nbytes} bytes instead of {document.get('nbytes')}"
-        if not self.payloads:
-            return None
-        try:
-            digest = hashlib.sha256(store.read(database, blob_id)).hexdigest()
-        except NotFound:
-            return f"{whose} is not whole"
-        return None if digest == document["sha256"] else f"{whose} is damaged (digest {digest})"
 
     def _sweep(self, database: str, unnamed: Iterable[Blob], head: int) -> Iterator[Finding]:
         litter = []
@@ -387,14 +287,3 @@ def _wants_copy(document: Document, detector: str) -> bool:
     """Return whether a copy for the detector should be there; of adopted ones nobody knows."""
     is_first = document.get("id_doc_exp") == 0 and document.get("detector") == detector
     return is_first and "adopted" not in document
-
-
-def _difference(now: Document, expected: Document) -> str:
-    names = sorted(name for name in {*now, *expected} if now.get(name) != expected.get(name))
-    return ", ".join(names[:5])
-
-
-def _is_broken(document: Document, place: Place) -> bool:
-    if place[0] == REGISTER:
-        return "long" not in document or "short" not in document
-    return "detector" in document and not ("ctype" in document and order_of(document))

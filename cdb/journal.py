@@ -30,13 +30,13 @@ from cdb.events import (
     SWEEP,
     Proposal,
     canonical,
-    check_chain,
     grouped,
     place_of,
     removal_in,
     replayable,
     sealed,
 )
+from cdb.links import check_chain
 from cdb.moments import Head, Moment, followed, visible, with_pending
 from cdb.stores.base import Place, Store
 from cdb.stores.kept import Kept
@@ -710,6 +710,11 @@ class Journal:
     def verify(self) -> int:
         """Walk the chain from the first event to the last; return how many there are.
 
-        Errors are those of `cdb.events.check_chain`.
+        Raises
+        ------
+        Corrupt
+            Naming the first event that is missing, changed or out of place.
+        BadQuestion
+            If the events are those of a bundle, which keeps them in part.
         """
         return check_chain(self.events())

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from cdb.errors import BadQuestion
-from cdb.events import check_chain
 from cdb.journal import Journal
+from cdb.links import check_chain
 from cdb.moments import Head, Moment
 from cdb.stores.base import Store
 from cdb.stores.query import Document

@@ -87,7 +87,7 @@ def test_it_says_what_it_is_looking_at(db):
 
 def edit_an_event(other, version):
     other.change(*EVENTS, 2, reason="forged")
-    return "journal"
+    return "event 2"
 
 
 def change_a_document(other, version):

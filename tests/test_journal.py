@@ -98,7 +98,7 @@ def test_a_removed_event_is_found(three):
 
 @pytest.mark.parametrize(
     ("number", "found"),
-    [(2.5, "event 3 of the journal is missing"), (4, "event 4 of the journal was changed"),
+    [(2.5, "event 2.5 of the journal was put in"), (4, "event 4 of the journal was changed"),
      (5, "event 4 of the journal is missing")],
 )  # fmt: skip
 def test_an_inserted_event_is_found(three, number, found):

@@ -8,10 +8,8 @@ import pytest
 from tests.blocks import ID, Session, blocks_of, commands_in, masked
 
 ROOT = Path(__file__).parents[1]
-PAGES = [
-    ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("cli", "compare", "python")),
-]
+DOCS = ("cli", "python", "compare", "audit", "watching")
+PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in DOCS)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

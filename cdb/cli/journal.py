@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cdb.adoption import Stranger
+    from cdb.audit import Finding
     from cdb.constant import Version
-    from cdb.fsck import Finding
 
 Event = dict[str, Any]
 
@@ -66,12 +66,13 @@ def journal_command(
     if as_json:
         output.as_json(events)
     elif events:
-        output.table([_row(event) for event in events], beneath=["what", "why"])
+        output.table([row(event) for event in events], beneath=["what", "why"])
     else:
         output.say("no events")
 
 
-def _row(event: Event) -> dict[str, str]:
+def row(event: Event) -> dict[str, str]:
+    """Return an event as a row of a table."""
     return {
         "S": str(event["_id"]),
         "at": when(event["at"]),

@@ -36,6 +36,8 @@ COMMANDS = {
         "detectors": ("stores", "List the detectors."),
         "experiments": ("stores", "List the experiments."),
         "journal": ("journal", "List the events: who wrote what, when and why."),
+        "watch": ("watch", "Print events as they come, or hand them on."),
+        "audit": ("audit", "Find out whether the past was tampered with."),
         "fsck": ("journal", "Find what is wrong in the store, and mend it."),
         "export": ("archive", "Write the whole store to one file."),
         "import": ("archive", "Take in a file that export wrote."),

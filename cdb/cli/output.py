@@ -248,6 +248,39 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None] | None]:
 
 
 @contextmanager
+def steps(what: str, total: Callable[[], int]) -> Iterator[Callable[[int], None]]:
+    """Show a bar on a terminal, and nothing elsewhere, while many things are looked at.
+
+    Parameters
+    ----------
+    what : str
+        Such as ``verifying``.
+    total : callable
+        Returns how many there are; asked for a bar only.
+
+    Yields
+    ------
+    advance : callable
+        To be called with how many were looked at since the last call.
+    """
+    if not talks_to_someone():
+        yield lambda _: None
+        return
+    from rich import progress as bars
+    from rich.console import Console
+
+    columns = (
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TimeElapsedColumn(),
+    )
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total())
+        yield lambda done: bar.update(task, advance=done)
+
+
+@contextmanager
 def _bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
     from rich import progress as bars
     from rich.console import Console

@@ -41,6 +41,7 @@ async def info(request: Request, _: Arguments) -> Response:
         service,
         moment,
         at=None if not moment.seq else from_microseconds(moment.at).isoformat(),
+        digest=moment.head.digest,
         cdb=cdb.__version__,
         store=type(service.db.store).__name__,
         caller=who,

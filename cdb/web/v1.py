@@ -144,6 +144,7 @@ EVENT = {
 }
 INFO = STATE | {
     "at": "2021-10-01T00:00:00+00:00",
+    "digest": VERSION["sha256"],
     "cdb": "0.1.0",
     "store": "EmbeddedStore",
     "caller": {"name": "mona", "read": ["*"], "write": ["cdb_rixx*"], "admin": False},

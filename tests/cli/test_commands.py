@@ -36,7 +36,7 @@ WRITES = {
 # What is about a folder or a file of this machine, and asks no store.
 HERE = {"cache info", "cache verify", "cache clear", "bundle verify"}
 READS = {*NAMES} - WRITES - HERE - {"completion", "serve"}
-AS_OF = READS - {"token list"}
+AS_OF = READS - {"token list", "watch", "audit verify", "audit head"}
 HIDES = {"purge", "retire", "amend", "fsck", "deldoc", "delcol", "deldb"}
 # psana 4.3.4, `cdb --help`.
 LETTERS = {
