@@ -21,6 +21,7 @@ STATUS: tuple[tuple[type[CalibError], int], ...] = (
     (errors.WrongState, 409),
     (errors.Duplicate, 409),
     (errors.TooSlow, 408),
+    (errors.BadRange, 416),
     (errors.TooLarge, 413),
     (errors.TooOften, 429),
     (errors.BadDocument, 422),
@@ -66,6 +67,8 @@ def failure(error: CalibError) -> Response:
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
     if isinstance(error, errors.TooOften):
         headers = {"Retry-After": str(error.seconds)}
+    if isinstance(error, errors.BadRange):
+        headers = {"Content-Range": f"bytes */{error.nbytes}"}
     return as_json(
         {"error": {"code": type(error).__name__, "message": str(error)}},
         status=status,

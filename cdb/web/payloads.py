@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from cdb import names
-from cdb.errors import BadPayload, NotFound, TooLarge, shown
-from cdb.web import answers
+from cdb.errors import BadPayload, NotFound, shown
+from cdb.web import answers, requests
 from cdb.web.access import Caller, caller_of
 from cdb.web.headers import accelerated
 from cdb.web.reading import Arguments
@@ -25,7 +25,6 @@ IN_MEMORY = 8 * 2**20
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 _ID = re.compile("[0-9a-f]{24}")
-_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 async def get(request: Request, _: Arguments) -> Response:
@@ -69,12 +68,9 @@ def answer(
         return Response(headers=headers | {**elsewhere})
     status, start, stop = 200, 0, data.nbytes
     if request.method == "GET" and request.headers.get("if-range", etag) == etag:
-        asked = range_of(request.headers.get("range", ""), data.nbytes)
+        asked = requests.range_of(request.headers.get("range", ""), data.nbytes)
         if asked is not None:
             status, (start, stop) = 206, asked
-            if start >= stop:
-                headers["Content-Range"] = f"bytes */{data.nbytes}"
-                return Response(status_code=416, headers=headers)
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{data.nbytes}"
     headers["Content-Length"] = str(stop - start)
     headers["Content-Type"] = "application/octet-stream"
@@ -82,28 +78,6 @@ def answer(
         content = b"" if request.method == "HEAD" else bytes(data[start:stop])
         return Response(content, status, headers)
     return StreamingResponse(pieces(data[start:stop]), status, headers)
-
-
-def range_of(header: str, nbytes: int) -> tuple[int, int] | None:
-    """Return begin and end of the range that a header asks for, None if it asks for all.
-
-    A range that holds nothing has an end that is not above its begin. Several ranges at once
-    are answered with the whole, as HTTP allows.
-
-    Examples
-    --------
-    >>> range_of("bytes=2-3", 10), range_of("bytes=-4", 10), range_of("bytes=8-", 10)
-    ((2, 4), (6, 10), (8, 10))
-    >>> range_of("bytes=10-", 10), range_of("bytes=0-1,4-5", 10)
-    ((10, 10), None)
-    """
-    found = _RANGE.fullmatch(header.replace(" ", ""))
-    if found is None or found[1] == found[2] == "":
-        return None
-    if found[1] == "":
-        return max(nbytes - int(found[2]), 0) if int(found[2]) else nbytes, nbytes
-    first, last = int(found[1]), int(found[2] or 2**62)
-    return None if last < first else (first, min(last + 1, nbytes))
 
 
 async def pieces(data: memoryview) -> AsyncIterator[memoryview]:
@@ -135,16 +109,13 @@ async def put(request: Request, _: Arguments) -> Response:
 
 async def _received(request: Request, limit: int, file: SpooledTemporaryFile[bytes]) -> str:
     """Write the body of a request to a file; return its digest."""
-    digest, pending, length = hashlib.sha256(), bytearray(), 0
+    digest, pending = hashlib.sha256(), bytearray()
 
     def take(piece: bytes) -> None:
         digest.update(piece)
         file.write(piece)
 
-    async for piece in request.stream():
-        length += len(piece)
-        if length > limit:
-            raise TooLarge(f"the payload is longer than {limit} bytes, which is all that is taken")
+    async for piece in requests.received(request, limit):
         pending += piece
         if len(pending) >= PIECE:
             await to_thread.run_sync(take, bytes(pending))

@@ -47,18 +47,22 @@ def test_a_head_has_the_length_alone(client: TestClient, path: str) -> None:
         ("bytes=8-", 206, "89", "bytes 8-9/10"),
         ("bytes=-3", 206, "789", "bytes 7-9/10"),
         ("bytes=0-999", 206, TEXT, "bytes 0-9/10"),
-        ("bytes=10-", 416, "", "bytes */10"),
-        ("bytes=-0", 416, "", "bytes */10"),
+        ("bytes=10-", 416, None, "bytes */10"),
+        ("bytes=-0", 416, None, "bytes */10"),
         ("bytes=3-2", 200, TEXT, None),
         ("bytes=0-1,3-4", 200, TEXT, None),
         ("lines=1-2", 200, TEXT, None),
     ],
 )
 def test_a_range_is_given(
-    client: TestClient, path: str, asked: str, status: int, content: str, said: str | None
+    client: TestClient, path: str, asked: str, status: int, content: str | None, said: str | None
 ) -> None:
     answer = client.get(path, headers={"Range": asked})
-    assert (answer.status_code, answer.text) == (status, content)
+    assert answer.status_code == status
+    if content is None:
+        assert answer.json()["error"]["code"] == "BadRange"
+    else:
+        assert answer.text == content
     assert answer.headers.get("content-range") == said
 
 
