@@ -115,10 +115,10 @@ class Caller:
         if refusal is not None:
             raise refusal
 
-    def require_register(self) -> None:
-        """Refuse who may not register a detector: whoever may write anything may."""
-        if not self.admin and not self.write:
-            raise self.refusal("write", names.REGISTER)
+    def require_writer(self) -> None:
+        """Refuse who may write nothing at all; see `require_read`."""
+        if not (self.admin or self.write):
+            raise self.refusal("write", "anything here")
 
     def require_admin(self) -> None:
         """Refuse who is no administrator; see `require_read`."""

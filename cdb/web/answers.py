@@ -51,13 +51,13 @@ def version(found: Version) -> dict[str, Any]:
 
 
 async def of_state(
-    service: Service, moment: Moment | int, *, status: int = 200, **values: Any
+    service: Service, moment: Moment | int, *, status_code: int = 200, **values: Any
 ) -> Response:
     """Return an answer that depends on the state of the database: with S and whose it is."""
     seq = moment if isinstance(moment, int) else moment.seq
     more = {} if isinstance(moment, int) or not moment.provisional else {"provisional": True}
     return as_json(
-        {"server": await service.identity(), "seq": seq, **more, **values}, status=status
+        {"server": await service.identity(), "seq": seq, **more, **values}, status=status_code
     )
 
 

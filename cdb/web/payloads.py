@@ -104,7 +104,10 @@ async def put(request: Request, _: Arguments) -> Response:
                 "way, or it is another payload; send them again"
             )
         await service.work(service.db.upload, database, data, sha256=sha256)
-        return answers.as_json({"database": database, "sha256": sha256, "nbytes": data.nbytes})
+        nbytes = data.nbytes
+    return await answers.of_state(
+        service, await service.moment(), database=database, sha256=sha256, nbytes=nbytes
+    )
 
 
 async def _received(request: Request, limit: int, file: SpooledTemporaryFile[bytes]) -> str:

@@ -55,8 +55,8 @@ async def health(request: Request, _: Arguments) -> Response:
 
 async def ready(request: Request, _: Arguments) -> Response:
     """Say whether the store answers."""
-    await service_of(request).moment()
-    return answers.as_json({"status": "ready"})
+    service = service_of(request)
+    return await answers.of_state(service, await service.moment(), status="ready")
 
 
 async def moment(request: Request, given: Arguments) -> Response:
@@ -71,7 +71,6 @@ async def moment(request: Request, given: Arguments) -> Response:
 async def databases(request: Request, given: Arguments) -> Response:
     """List the databases that may be read."""
     service, caller = service_of(request), caller_of(request)
-    caller.require_reader()
     moment = await service.moment(given.get("as_of"))
     found = await service.work(service.db.databases, may_read=caller.may_read, as_of=moment)
     return await answers.of_state(service, moment, databases=found)
@@ -80,7 +79,6 @@ async def databases(request: Request, given: Arguments) -> Response:
 async def detectors(request: Request, given: Arguments) -> Response:
     """List the detectors whose database may be read."""
     service, caller = service_of(request), caller_of(request)
-    caller.require_reader()
     moment = await service.moment(given.get("as_of"))
     known = await service.work(service.db.detectors, as_of=moment)
     found = [d for d in known if caller.may_read(names.detector_database(d["detector"]))]
@@ -90,7 +88,6 @@ async def detectors(request: Request, given: Arguments) -> Response:
 async def experiments(request: Request, given: Arguments) -> Response:
     """List the experiments whose database may be read."""
     service, caller = service_of(request), caller_of(request)
-    caller.require_reader()
     moment = await service.moment(given.get("as_of"))
     known = await service.work(service.db.experiments, as_of=moment)
     found = [e for e in known if caller.may_read(names.PREFIX + e["experiment"])]
@@ -199,12 +196,18 @@ async def resolve(request: Request, given: Arguments) -> Response:
     """Say which version holds of each type of a detector."""
     service, caller = service_of(request), caller_of(request)
     kept, stamp = service.resolved, service.resolved.stamp()
-    moment = await service.moment(given.pop("as_of", None))
-    by_the_clock = moment.provisional or "now" in given.get("time", "").lower()
+    asked = given.pop("as_of", None)
+    moment = await service.moment(asked)
+    by_the_clock = moment.provisional or _is_now(asked) or _is_now(given.get("time"))
     searched, body = await service.read(_resolved, service, caller, given, moment)
     if not by_the_clock:
         kept.put(request.scope["query_string"], (searched, body), stamp)
     return Response(body, media_type="application/json")
+
+
+def _is_now(time: object) -> bool:
+    """Return whether a time is another one whenever it is read."""
+    return isinstance(time, str) and "now" in time.lower()
 
 
 def resolved_before(request: Request) -> Response | None:

@@ -51,6 +51,7 @@ async def add(request: Request, _: Arguments) -> Response:
             fields=fields,
             key=key,
             permit=lambda databases: caller.require_deploy(*databases),
+            may_read=caller.may_read,
         )
 
     return await _written(request, deploy, given, created=not given.get("dry_run"))
@@ -232,7 +233,7 @@ async def _written(
     return await answers.of_state(
         service,
         seq,
-        status=201 if created and version.new else 200,
+        status_code=201 if created and version.new else 200,
         constant=answers.version(version),
         new=version.new,
     )

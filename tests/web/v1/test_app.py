@@ -157,4 +157,4 @@ def test_hostile_ids_are_refused_or_not_found(quick_client: TestClient) -> None:
 
 def test_serving_needs_no_store_of_its_own() -> None:
     with serving(MemoryStore(transactional=False)) as client:
-        assert client.get("/v1/ready").json() == {"status": "ready"}
+        assert client.get("/v1/ready").json() == {"server": "", "seq": 0, "status": "ready"}
