@@ -435,7 +435,7 @@ class Readable:
         query: Query | None = None,
         sort: Sort = (),
         limit: int = 0,
-        skip: int = 0,
+        after: listing.Mark | None = None,
         as_of: AsOf | None = None,
     ) -> list[Version]:
         """Return the visible versions that fit, without payloads, by type and first run.
@@ -463,8 +463,8 @@ class Readable:
             Another order.
         limit : int, optional
             At most so many.
-        skip : int, optional
-            So many of the first are left out.
+        after : listing.Mark, optional
+            Only those after this place in the list, as a service gives it from page to page.
         as_of : int, datetime or str, optional
             Event or time.
 
@@ -496,7 +496,7 @@ class Readable:
             query=query,
             sort=sort,
             limit=limit,
-            skip=skip,
+            after=after,
         )
 
     def searched(

@@ -31,7 +31,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cdb import names, tokens
 from cdb.errors import BadName, CalibError, NotAllowed, NotAuthenticated
-from cdb.journal import Moment
+from cdb.moments import Moment
 from cdb.rights import ANYTHING, Rights
 from cdb.tokens import Grants
 from cdb.web import answers, jwt_keys

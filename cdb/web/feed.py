@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from cdb import names
 from cdb.errors import BadQuestion, CalibError
-from cdb.journal import Moment
+from cdb.moments import Moment
 from cdb.web import answers
 from cdb.web.access import Caller, caller_at
 from cdb.web.reading import Arguments

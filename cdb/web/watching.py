@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from cdb.journal import Moment
+from cdb.moments import Moment
 
 # How often the head is looked at while somebody waits [s]: on this machine, on another.
 LOCAL_SECONDS, REMOTE_SECONDS = 0.05, 0.5

@@ -45,8 +45,9 @@ def test_every_endpoint_is_in_one_of_the_tables() -> None:
 
 @pytest.mark.parametrize("which", ASKED, ids=" ".join)
 def test_an_answer_carries_its_state_and_whose_it_is(
-    client: TestClient, which: tuple[str, str]
+    every_client: TestClient, which: tuple[str, str]
 ) -> None:
+    client = every_client
     made = client.post("/v1/constants", json=deployment()).json()
     id_ = made["constant"]["id"]
     if which[1].endswith("restore"):
