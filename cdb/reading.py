@@ -18,7 +18,7 @@ from cdb.journal import Journal
 from cdb.lookup import Place, Question
 from cdb.moments import Head, Moment
 from cdb.search import Explanation
-from cdb.stores.base import Progress
+from cdb.stores.base import Blob, Progress
 from cdb.stores.query import Query, Sort
 from cdb.validity import from_microseconds, microseconds, parse_run, parse_time, seconds
 
@@ -288,6 +288,10 @@ class Readable:
             If an administrator removed them.
         """
         return self._blobs.payload(database, sha256)
+
+    def stored(self, database: str, sha256: str) -> Blob | None:
+        """Return the record of what `payload` returns, without reading it; None if it cannot."""
+        return self._blobs.stored(database, sha256)
 
     def foreign_payload(self, database: str, blob_id: str) -> bytes | memoryview:
         """Return bytes that another program stored, by their id: no digest names them.

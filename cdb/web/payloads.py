@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from cdb import names
 from cdb.errors import BadPayload, NotFound, shown
+from cdb.stores.base import Blob
 from cdb.web import answers, requests
 from cdb.web.access import Caller, caller_of
 from cdb.web.headers import accelerated
@@ -25,6 +26,8 @@ IN_MEMORY = 8 * 2**20
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 _ID = re.compile("[0-9a-f]{24}")
+_KNOWING = {"if-none-match", "range"}
+_TYPE = {"Content-Type": "application/octet-stream"}
 
 
 async def get(request: Request, _: Arguments) -> Response:
@@ -35,6 +38,13 @@ async def get(request: Request, _: Arguments) -> Response:
     caller.require_read(database)
     elsewhere: dict[str, str] = {}
     if _DIGEST.fullmatch(name):
+        if request.method == "HEAD" or _KNOWING & {*request.headers}:
+            blob = await service.work(service.db.stored, database, name)
+            if (
+                blob is not None
+                and (light := await _light(request, caller, blob, name)) is not None
+            ):
+                return light
         data = await service.work(service.db.payload, database, name)
         elsewhere = accelerated(service.settings, service.db.store, name)
     elif _ID.fullmatch(name):
@@ -42,6 +52,22 @@ async def get(request: Request, _: Arguments) -> Response:
     else:
         raise NotFound(f"{shown(name)} names no payload; give its sha256, 64 hexadecimal digits")
     return answer(request, caller, memoryview(data), name, elsewhere)
+
+
+async def _light(request: Request, caller: Caller, blob: Blob, name: str) -> Response | None:
+    """Return an answer for which not all bytes need be read; None if all are asked for."""
+    headers, store = _headers(caller, name), service_of(request).db.store
+    if _is_known(request, name):
+        return Response(status_code=304, headers=headers)
+    if request.method == "HEAD":
+        return Response(headers=headers | {"Content-Length": str(blob.nbytes)} | _TYPE)
+    asked = _asked(request, name, blob.nbytes)
+    # Here a file is mapped and verified; on another machine it would all have to come.
+    if asked is None or store.local:
+        return None
+    database = request.path_params["database"]
+    data = await service_of(request).work(store.part, database, blob.id, *asked)
+    return _part(headers, memoryview(data), asked, blob.nbytes)
 
 
 def answer(
@@ -52,32 +78,54 @@ def answer(
     elsewhere: Mapping[str, str] | None = None,
 ) -> Response:
     """Return bytes, a range of them, that they are known already, or where a proxy finds them."""
-    etag = f'"{name}"'
-    headers = {
-        "ETag": etag,
+    headers = _headers(caller, name)
+    if _is_known(request, name):
+        return Response(status_code=304, headers=headers)
+    if elsewhere:
+        # The proxy cuts out the range that was asked for, and says how long it is.
+        return Response(headers=headers | _TYPE | {**elsewhere})
+    if request.method == "HEAD":
+        return Response(headers=headers | _TYPE | {"Content-Length": str(data.nbytes)})
+    asked = _asked(request, name, data.nbytes)
+    if asked is not None:
+        return _part(headers, data[slice(*asked)], asked, data.nbytes)
+    return _sent(data, 200, headers)
+
+
+def _headers(caller: Caller, name: str) -> dict[str, str]:
+    return {
+        "ETag": f'"{name}"',
         "Accept-Ranges": "bytes",
         "Vary": "Authorization",
         "Cache-Control": f"{'private' if caller.name else 'public'}, max-age=31536000, immutable",
     }
+
+
+def _is_known(request: Request, name: str) -> bool:
     known = request.headers.get("if-none-match", "")
-    if known == "*" or etag in [tag.strip().removeprefix("W/") for tag in known.split(",")]:
-        return Response(status_code=304, headers=headers)
-    if elsewhere:
-        # The proxy cuts out the range that was asked for, and says how long it is.
-        headers["Content-Type"] = "application/octet-stream"
-        return Response(headers=headers | {**elsewhere})
-    status, start, stop = 200, 0, data.nbytes
-    if request.method == "GET" and request.headers.get("if-range", etag) == etag:
-        asked = requests.range_of(request.headers.get("range", ""), data.nbytes)
-        if asked is not None:
-            status, (start, stop) = 206, asked
-            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{data.nbytes}"
-    headers["Content-Length"] = str(stop - start)
-    headers["Content-Type"] = "application/octet-stream"
-    if request.method == "HEAD" or stop - start <= PIECE:
-        content = b"" if request.method == "HEAD" else bytes(data[start:stop])
-        return Response(content, status, headers)
-    return StreamingResponse(pieces(data[start:stop]), status, headers)
+    tags = [tag.strip().removeprefix("W/") for tag in known.split(",")]
+    return known == "*" or f'"{name}"' in tags
+
+
+def _asked(request: Request, name: str, nbytes: int) -> tuple[int, int] | None:
+    """Return the range that is asked for, None if all is."""
+    if request.headers.get("if-range", f'"{name}"') != f'"{name}"':
+        return None
+    return requests.range_of(request.headers.get("range", ""), nbytes)
+
+
+def _part(
+    headers: dict[str, str], data: memoryview, asked: tuple[int, int], nbytes: int
+) -> Response:
+    start, stop = asked
+    return _sent(data, 206, headers | {"Content-Range": f"bytes {start}-{stop - 1}/{nbytes}"})
+
+
+def _sent(data: memoryview, status: int, headers: dict[str, str]) -> Response:
+    headers = headers | _TYPE | {"Content-Length": str(data.nbytes)}
+    if data.nbytes <= PIECE:
+        return Response(bytes(data), status, headers)
+    return StreamingResponse(pieces(data), status, headers)
 
 
 async def pieces(data: memoryview) -> AsyncIterator[memoryview]:
