@@ -290,6 +290,7 @@ ENDPOINTS = (
         STATE | {"detector": "epix10ka_000001", "new": True},
         body=NAMED,
         errors=(400, 401, 403, 409, 413, 422),
+        needs=Caller.require_writer,
     ),
     Endpoint(
         "GET",
@@ -353,6 +354,7 @@ ENDPOINTS = (
         body=SEVERAL,
         headers=(KEY,),
         errors=(400, 401, 403, 404, 409, 413, 422),
+        needs=Caller.require_writer,
     ),
     Endpoint(
         "GET",

@@ -98,7 +98,6 @@ async def register(request: Request, _: Arguments) -> Response:
     _check_kinds(given)
     names.check_detector(detector)
     service = service_of(request)
-    caller_of(request).require_register()
     made, seq = await _in_the_name(
         request,
         lambda: enrolment.enrol(service.db.journal, detector, dry_run=_dry(given)),

@@ -14,6 +14,9 @@ WHICH = f"detector={EPIX}&ctype=notes"
 ASKED: dict[tuple[str, str], tuple[str, Any]] = {
     ("GET", "/v1/info"): ("", None),
     ("GET", "/v1/ready"): ("", None),
+    ("GET", "/v1/moment"): ("", None),
+    ("POST", "/v1/detectors"): ("", {"detector": "epix_0123-45"}),
+    ("POST", "/v1/retire"): ("", {"ids": ["{id}"], "reason": "bad"}),
     ("GET", "/v1/databases"): ("", None),
     ("GET", "/v1/detectors"): ("", None),
     ("GET", "/v1/experiments"): ("", None),
@@ -56,6 +59,8 @@ def test_an_answer_carries_its_state_and_whose_it_is(
     query, sent = ASKED[which]
     raw = sent if isinstance(sent, bytes) else b""
     names = {"id": id_, "database": f"cdb_{EPIX}", "sha256": hashlib.sha256(raw).hexdigest()}
+    if isinstance(sent, dict) and "ids" in sent:
+        sent = {**sent, "ids": [id_]}
     body = {"content": sent} if isinstance(sent, bytes) else {"json": sent}
     answer = client.request(method, path.format(**names) + query, **(body if sent else {}))
     assert answer.status_code in (200, 201), answer.text
