@@ -104,7 +104,9 @@ async def register(request: Request, _: Arguments) -> Response:
         given,
     )
     status = 201 if made.new and not _dry(given) else 200
-    return await answers.of_state(service, seq, status=status, detector=made.short, new=made.new)
+    return await answers.of_state(
+        service, seq, status_code=status, detector=made.short, new=made.new
+    )
 
 
 async def restore(request: Request, _: Arguments) -> Response:
