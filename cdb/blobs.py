@@ -9,7 +9,7 @@ from cdb.constant import Version
 from cdb.errors import Corrupt, NotFound, Purged, WrongState
 from cdb.events import PURGE, SWEEP, by_whom
 from cdb.journal import Journal
-from cdb.stores.base import Progress
+from cdb.stores.base import Blob, Progress
 
 if TYPE_CHECKING:
     from cdb.payload import Encoded
@@ -148,6 +148,12 @@ class Blobs:
             f"the payload {sha256} in {database} is damaged; `cdb fsck --payloads` finds all such, "
             "and adding the data again heals"
         )
+
+    def stored(self, database: str, sha256: str) -> Blob | None:
+        """Return the record of what `payload` returns, without reading it; None if it cannot."""
+        named = inventory.payload_id(self._store, database, sha256)
+        blob = None if named is None else self._store.blob(database, named)
+        return blob if blob is not None and blob.sha256 == sha256 else None
 
     def foreign(self, database: str, blob_id: str) -> bytes | memoryview:
         """Return bytes that another program stored, by their id: no digest names them.

@@ -219,6 +219,7 @@ class Database(Readable):
         progress: Progress | None = None,
         key: str | None = None,
         permit: Callable[[Sequence[str]], None] | None = None,
+        may_read: Callable[[str], bool] | None = None,
     ) -> Version:
         """Add a payload that is encoded already, or even stored: what `add` does, from there on.
 
@@ -235,6 +236,9 @@ class Database(Readable):
         permit : callable, optional
             Called with the names of the databases before they are written; what it raises stops
             the deployment.
+        may_read : callable, optional
+            From the name of a database to whether bytes that lie there may be named by their
+            digest alone: whoever does so can read them afterwards.
 
         Raises
         ------
@@ -271,7 +275,8 @@ class Database(Readable):
         sent: dict[str, str] = {}
         if data is None:
             # A rehearsal needs no bytes: they are sent if it goes well.
-            data, sent = (b"", sent) if dry_run else self._blobs.sent(encoded, databases)
+            readable = [d for d in databases if may_read is None or may_read(d)]
+            data, sent = (b"", sent) if dry_run else self._blobs.sent(encoded, readable)
         if is_new:
             short = self._enrol(detector, short, experiment, dbsuffix, dry_run=dry_run)
             document |= {"detector": short, "shortname": short}

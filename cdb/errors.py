@@ -8,6 +8,7 @@
     ├── BadRun              ValueError        a run or a range of runs
     ├── BadTime             ValueError        a time text, number or stamp
     ├── BadQuestion         ValueError        a look-up that makes no sense
+    │   └── BadRange                          bytes that a payload does not have
     ├── BadPayload          ValueError        data that cannot be stored or decoded
     │   └── UnsafePayload                     a pickle, and nobody allowed it
     ├── BadFile             ValueError        a file that is not what it should be
@@ -88,6 +89,14 @@ class BadTime(CalibError, ValueError):
 
 class BadQuestion(CalibError, ValueError):
     """A look-up that makes no sense: an unknown rule, a moment that has not come."""
+
+
+class BadRange(BadQuestion):
+    """A range that a payload does not have; `nbytes` is how long it is."""
+
+    def __init__(self, message: str, nbytes: int = 0) -> None:
+        super().__init__(message)
+        self.nbytes = nbytes
 
 
 class BadPayload(CalibError, ValueError):

@@ -1,16 +1,18 @@
 """What a store holds, listed: versions, their history, detectors, experiments."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from cdb import names, register, search
 from cdb.constant import RETIRED, Version, version_of
-from cdb.errors import BadQuery, BadQuestion
+from cdb.errors import BadQuery, BadQuestion, shown
 from cdb.journal import Journal
 from cdb.moments import Moment
 from cdb.stores.base import Place
-from cdb.stores.query import Document, Query, Sort, check_query
+from cdb.stores.query import Document, Query, Sort, check_query, kind, sort_values
+
+DEFAULT: Sort = (("ctype", 1), ("run", 1))
 
 
 def shelves(
@@ -59,7 +61,7 @@ def find(
     query: Query | None = None,
     sort: Sort = (),
     limit: int = 0,
-    skip: int = 0,
+    after: "Mark | None" = None,
 ) -> list[Version]:
     """Return the visible versions that fit, without payloads, by place, type and first run.
 
@@ -83,8 +85,8 @@ def find(
         Another order within a place.
     limit : int, optional
         At most so many.
-    skip : int, optional
-        So many of the first are left out.
+    after : Mark, optional
+        Only those that come after this place in the list. What lies before it costs nothing.
     """
     check_question(query or {}, sort)
     wanted: Document = {}
@@ -96,29 +98,171 @@ def find(
         wanted["time_sec"] = {"$lte": time}
     if query:
         wanted["$and"] = [query]
-    order = [*(sort or [("ctype", 1), ("run", 1)])]
-    order += [] if any(name == "_id" for name, _ in order) else [("_id", 1)]
-    places = list(places)
+    order = order_of(sort)
+    places = _from(list(places), after)
 
     def read(both_forms: bool) -> list[Version]:
         found: list[Version] = []
-        passed = 0
-        for database, detector in places:
-            for document in journal.find(
-                moment, database, detector, wanted, detector=detector, sort=order,
-                both_forms=both_forms,
-            ):  # fmt: skip
+        for number, (database, detector) in enumerate(places):
+            begin = after.values if after and not number else None
+            walk = _Walk(journal, moment, database, detector, both_forms, limit)
+            for document in walk.documents(wanted, order, begin):
                 made = version_of(document, database, detector, seq=moment.seq)
                 if run is not None and (made.runs is None or run not in made.runs):
                     continue
-                passed += 1
-                if passed > skip:
-                    found.append(made)
+                found.append(made)
                 if limit and len(found) == limit:
                     return found
         return found
 
     return journal.steady(moment, places, read)
+
+
+def order_of(sort: Sort) -> list[tuple[str, int]]:
+    """Return what versions of a place are sorted by, down to what no two of them share."""
+    order = [*(sort or DEFAULT)]
+    names = [name for name, _ in order]
+    return order[: names.index("_id") + 1] if "_id" in names else [*order, ("_id", 1)]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place in a list of versions: right after one of them.
+
+    Attributes
+    ----------
+    database, collection : str
+        Where that one is filed.
+    values : tuple
+        What it is sorted by: a value for each field of `order_of`.
+    """
+
+    database: str
+    collection: str
+    values: tuple[Any, ...]
+
+    @classmethod
+    def after(cls, version: Version, sort: Sort) -> Self:
+        """Return the place after a version of a list.
+
+        Raises
+        ------
+        BadQuery
+            If a field to sort by holds neither number nor text there.
+        """
+        values = [version.meta.get(name) for name, _ in order_of(sort)]
+        for (name, _), value in zip(order_of(sort), values, strict=True):
+            if kind(value) not in (0, 1, 2):
+                raise BadQuery(
+                    f"{name} of {version.id} is {shown(value)}; sort pages by numbers and texts"
+                )
+        return cls(version.database, version.collection, tuple(values))
+
+
+def _from(places: list[Place], after: Mark | None) -> list[Place]:
+    if after is None:
+        return places
+    where = (after.database, after.collection)
+    if where not in places:
+        raise BadQuestion("`after` belongs to another list; begin without it")
+    return places[places.index(where) :]
+
+
+def remaining(
+    order: Sequence[tuple[str, int]], begin: Sequence[Any] | None
+) -> Iterator[tuple[Document, list[tuple[str, int]]]]:
+    """Yield the questions that together ask for what is sorted after some values, in order.
+
+    Each is a condition that an index can serve, with the fields to sort by.
+
+    Examples
+    --------
+    >>> for condition, _ in remaining([("run", -1), ("_id", 1)], [7, "b"]):
+    ...     print(condition)
+    {'run': {'$gte': 7, '$lte': 7}, '_id': {'$gt': 'b'}}
+    {'run': {'$lt': 7}}
+    {'run': None}
+    """
+    if begin is None:
+        yield {}, list(order)
+        return
+    (name, direction), value = order[0], begin[0]
+    if len(order) > 1:
+        for condition, left in remaining(order[1:], begin[1:]):
+            # A range of one value: SQLite would take equality for no help with the order.
+            here = value if value is None else {"$gte": value, "$lte": value}
+            yield {name: here, **condition}, [order[0], *left]
+    for beyond in _beyond(value, direction):
+        yield {name: beyond}, list(order)
+
+
+# All values that one can sort by, in the order of their kinds.
+_KINDS: tuple[tuple[int, Any], ...] = (
+    (0, None), (1, {"$lt": 0}), (1, {"$gte": 0}), (2, {"$gte": ""}),
+)  # fmt: skip
+
+
+def _beyond(value: Any, direction: int) -> Iterator[Any]:
+    """Yield the conditions on a field that comes after a value, one kind of values a time."""
+    here = kind(value)
+    if here in (1, 2):
+        yield {"$gt" if direction > 0 else "$lt": value}
+    for other, condition in _KINDS[::direction]:
+        if (other - here) * direction > 0:
+            yield condition
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """A walk over the documents of a place, in order; piece by piece, or all at once."""
+
+    journal: Journal
+    moment: Moment
+    database: str
+    detector: str
+    both_forms: bool
+    piece: int
+
+    def documents(
+        self, wanted: Document, order: list[tuple[str, int]], begin: Sequence[Any] | None
+    ) -> Iterator[Document]:
+        """Yield what fits, from some values on."""
+        if not (self.piece and order[0] == DEFAULT[0] and "ctype" not in wanted):
+            yield from self._sorted(wanted, order, begin)
+            return
+        # An index has the runs of one type in order, not those of all.
+        types = self.journal.distinct(
+            self.moment, self.database, self.detector, "ctype", {},
+            detector=self.detector, both_forms=self.both_forms,
+        )  # fmt: skip
+        first = None if begin is None else begin[0]
+        known = sort_values({None, first, *(name for name in types if kind(name) in (1, 2))})
+        for ctype in known[known.index(first) :]:
+            left = begin[1:] if begin is not None and ctype == first else None
+            yield from self._sorted({**wanted, "ctype": ctype}, order[1:], left)
+
+    def _sorted(
+        self, wanted: Document, order: list[tuple[str, int]], begin: Sequence[Any] | None
+    ) -> Iterator[Document]:
+        while True:
+            last: Document = {}
+            for condition, left in remaining(order, begin):
+                number = 0
+                for document in self._found(wanted, condition, left):
+                    number, last = number + 1, document
+                    yield document
+                if number and number == self.piece:
+                    break  # there may be more of these
+            else:
+                return
+            begin = [last.get(name) for name, _ in order]
+
+    def _found(self, wanted: Document, condition: Document, sort: Sort) -> Iterator[Document]:
+        query = {**wanted, "$and": [*wanted.get("$and", []), condition]} if condition else wanted
+        return self.journal.find(
+            self.moment, self.database, self.detector, query, detector=self.detector, sort=sort,
+            limit=self.piece, both_forms=self.both_forms,
+        )  # fmt: skip
 
 
 # What of a document says more than the state that is looked at.
@@ -165,21 +309,21 @@ def databases(
     may_read : callable
         From the name of a database to whether it is to be listed.
     """
-    pending: dict[str, set[str]] = {}
-    for database, collection in moment.added:
-        pending.setdefault(database, set()).add(collection)
-    found = []
-    for database in sorted({*journal.store.databases(), *pending}):
-        if not database.startswith(names.PREFIX) or not may_read(database):
-            continue
-        collections = []
-        for name in sorted({*journal.store.collections(database), *pending.get(database, ())}):
-            number = sum(1 for _ in journal.find(moment, database, name, {}, both_forms=True))
-            if number:
-                collections.append({"collection": name, "documents": number})
-        if collections:
-            found.append({"database": database, "collections": collections})
-    return found
+    stored = {name for name in journal.store.databases() if may_read(name)}
+    places = {(name, found) for name in stored for found in journal.store.collections(name)}
+    counts = {place: journal.count(moment, *place) for place in {*places, *moment.added}}
+    return by_database(counts, may_read)
+
+
+def by_database(
+    counts: Mapping[Place, int], may_read: Callable[[str], bool]
+) -> list[dict[str, Any]]:
+    """Return the databases with their collections, given the numbers of visible documents."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for (database, name), number in sorted(counts.items()):
+        if number and database.startswith(names.PREFIX) and may_read(database):
+            found.setdefault(database, []).append({"collection": name, "documents": number})
+    return [{"database": name, "collections": known} for name, known in found.items()]
 
 
 def history(

@@ -18,7 +18,7 @@ from cdb.journal import Journal
 from cdb.lookup import Place, Question
 from cdb.moments import Head, Moment
 from cdb.search import Explanation
-from cdb.stores.base import Progress
+from cdb.stores.base import Blob, Progress
 from cdb.stores.query import Query, Sort
 from cdb.validity import from_microseconds, microseconds, parse_run, parse_time, seconds
 
@@ -289,6 +289,10 @@ class Readable:
         """
         return self._blobs.payload(database, sha256)
 
+    def stored(self, database: str, sha256: str) -> Blob | None:
+        """Return the record of what `payload` returns, without reading it; None if it cannot."""
+        return self._blobs.stored(database, sha256)
+
     def foreign_payload(self, database: str, blob_id: str) -> bytes | memoryview:
         """Return bytes that another program stored, by their id: no digest names them.
 
@@ -435,7 +439,7 @@ class Readable:
         query: Query | None = None,
         sort: Sort = (),
         limit: int = 0,
-        skip: int = 0,
+        after: listing.Mark | None = None,
         as_of: AsOf | None = None,
     ) -> list[Version]:
         """Return the visible versions that fit, without payloads, by type and first run.
@@ -463,8 +467,8 @@ class Readable:
             Another order.
         limit : int, optional
             At most so many.
-        skip : int, optional
-            So many of the first are left out.
+        after : listing.Mark, optional
+            Only those after this place in the list, as a service gives it from page to page.
         as_of : int, datetime or str, optional
             Event or time.
 
@@ -496,7 +500,7 @@ class Readable:
             query=query,
             sort=sort,
             limit=limit,
-            skip=skip,
+            after=after,
         )
 
     def searched(

@@ -239,16 +239,18 @@ class RemoteDatabase(Database):
     @like(Database.find)
     def find(self, given: Given) -> list[Version]:
         """See `Database.find`."""
-        limit, skip = given.pop("limit"), given.pop("skip")
+        limit = given.pop("limit")
+        if "after" in given:
+            raise BadQuestion("a service says itself where its pages begin; leave `after` out")
         if limit < 0:
             raise BadQuestion(f"limit is {limit}; give 0 (for all) or more")
         found: list[Version] = []
         while True:
-            wanted = min(PAGE, skip + limit - len(found)) if limit else PAGE
+            wanted = min(PAGE, limit - len(found)) if limit else PAGE
             answer = self._get("/v1/constants", {**given, "limit": wanted})
             found += map(_version, answer["constants"])
-            if answer["next"] is None or (limit and len(found) >= skip + limit):
-                return found[skip:]
+            if answer["next"] is None or (limit and len(found) >= limit):
+                return found
             # It holds the state, which is the same for all pages.
             given["after"] = answer["next"]
             given.pop("as_of", None)

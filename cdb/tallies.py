@@ -36,6 +36,14 @@ class Tally:
             self._follow()
             return {place: number for place, number in self._counts.items() if number > 0}
 
+    def present(self) -> tuple[Moment, dict[Place, int]]:
+        """Return the present moment, and the places that have visible documents, with number."""
+        if not self._journal.store.local:
+            self._look_at(self._journal.store.databases())
+        with self._lock:
+            moment = self._follow()
+            return moment, {place: number for place, number in self._counts.items() if number > 0}
+
     def databases(self) -> list[str]:
         """Return the databases with a visible document, sorted."""
         if not self._journal.store.local:

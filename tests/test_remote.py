@@ -177,7 +177,7 @@ def test_all_pages_are_of_one_state(db, monkeypatch):
         db.add(f"text {run}", **NAMES, run=run)
     monkeypatch.setattr("cdb.remote.PAGE", 3)
     assert [v.meta["run"] for v in db.find(detector=EPIX)] == [*range(7)]
-    assert [v.meta["run"] for v in db.find(detector=EPIX, limit=5, skip=1)] == [1, 2, 3, 4, 5]
+    assert [v.meta["run"] for v in db.find(detector=EPIX, limit=5)] == [0, 1, 2, 3, 4]
     assert len(db.find(detector=EPIX, as_of=4)) == 4
 
 

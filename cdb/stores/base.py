@@ -380,6 +380,10 @@ class Store(ABC):
         """Yield stored bytes in order, piece by piece, unverified; see `read`."""
         yield self.read(database, blob_id, sha256=sha256, progress=progress)
 
+    def part(self, database: str, blob_id: str, start: int, stop: int) -> bytes | memoryview:
+        """Return some of stored bytes, unverified, and read no more than needed; see `read`."""
+        return memoryview(self.read(database, blob_id))[start:stop]
+
     @abstractmethod
     def blob(self, database: str, blob_id: str) -> Blob | None:
         """Return the record of stored bytes, None if there is none or its bytes are gone."""

@@ -391,6 +391,27 @@ class MongoStore(Store):
             raise NotFound(f"{missing} of the {length} bytes {blob_id} in {database} are missing")
         return memoryview(result).toreadonly()
 
+    def part(self, database: str, blob_id: str, start: int, stop: int) -> bytes | memoryview:
+        """See `Store.part`."""
+        file = {"files_id": _to_id(blob_id)}
+        with self._translated():
+            record = self._collection(database, "fs.files").find_one({"_id": file["files_id"]})
+            if record is None:
+                raise NotFound(f"no bytes {blob_id} in {database}")
+            size = int(record["chunkSize"])
+            first, last = start // size, max(stop - 1, start) // size
+            found = self._collection(database, "fs.chunks").find(
+                {**file, "n": {"$gte": first, "$lte": last}},
+                {"_id": False, "n": True, "data": True},
+                batch_size=MESSAGE // CHUNK // 4,
+            )
+            chunks = {chunk["n"]: chunk["data"] for chunk in found}
+        data = b"".join(chunks.get(n, b"") for n in range(first, last + 1))
+        data = data[start - first * size : stop - first * size]
+        if len(data) != stop - start:
+            raise NotFound(f"some of the bytes {blob_id} in {database} are missing")
+        return data
+
     def blob(self, database: str, blob_id: str) -> Blob | None:
         """See `Store.blob`."""
         with self._translated():

@@ -23,7 +23,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Self
 
 from starlette.requests import Request
@@ -31,6 +31,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cdb import names, tokens
 from cdb.errors import BadName, CalibError, NotAllowed, NotAuthenticated
+from cdb.moments import Moment
 from cdb.rights import ANYTHING, Rights
 from cdb.tokens import Grants
 from cdb.web import answers, jwt_keys
@@ -114,10 +115,10 @@ class Caller:
         if refusal is not None:
             raise refusal
 
-    def require_register(self) -> None:
-        """Refuse who may not register a detector: whoever may write anything may."""
-        if not self.admin and not self.write:
-            raise self.refusal("write", names.REGISTER)
+    def require_writer(self) -> None:
+        """Refuse who may write nothing at all; see `require_read`."""
+        if not (self.admin or self.write):
+            raise self.refusal("write", "anything here")
 
     def require_admin(self) -> None:
         """Refuse who is no administrator; see `require_read`."""
@@ -177,6 +178,20 @@ def caller_of(request: Request) -> Caller:
     return caller
 
 
+async def caller_at(request: Request, moment: Moment) -> Caller:
+    """Return who asks, found out again: of a request that lasts, as of a later moment.
+
+    Raises
+    ------
+    NotAuthenticated
+        If what proved it when the request came does so no more.
+    """
+    caller: Caller = await request.scope["caller_at"](moment)
+    if caller.problem and not caller_of(request).problem:
+        raise NotAuthenticated(f"{caller.problem}; ask again with another")
+    return caller
+
+
 # Finding it out -----------------------------------------------------------------------------------
 
 
@@ -229,8 +244,8 @@ class Proxies:
 class AccessMiddleware:
     """Finds out who asks, before anything else is done with a request.
 
-    The scope gets a `caller`, the `address` of its machine, and `credential`: what requests are
-    counted by, the digest of a token or an address.
+    The scope gets a `caller`, the `address` of its machine, `credential`: what requests are
+    counted by, the digest of a token or an address; and `caller_at`, for requests that last.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -250,6 +265,7 @@ class AccessMiddleware:
             forwarded = _headers(scope, b"x-forwarded-for") if self.settings.trusted_proxies else []
             scope["address"] = self._proxies.client_of(peer, b",".join(forwarded).decode("latin-1"))
             scope["credential"] = scope["address"].encode()
+            scope["caller_at"] = partial(self._caller, scope, peer)
             try:
                 scope["caller"] = await self._caller(scope, peer)
             except CalibError as error:
@@ -259,12 +275,12 @@ class AccessMiddleware:
                 return
         await self.app(scope, receive, send)
 
-    async def _caller(self, scope: Scope, peer: str) -> Caller:
+    async def _caller(self, scope: Scope, peer: str, moment: Moment | None = None) -> Caller:
         try:
             token = _bearer(scope)
             if token:
                 digest = hashlib.sha256(token.encode()).digest()
-                caller = await self._verified(scope, token, digest)
+                caller = await self._verified(scope, token, digest, moment)
                 # Only what is valid counts by itself: else a new name a request evades the limit.
                 scope["credential"] = digest
                 return caller
@@ -279,13 +295,15 @@ class AccessMiddleware:
         rights = rights | table.get(name, Rights()) | table.get("*", Rights())
         return Caller.of(name, rights | self.anonymous.rights)
 
-    async def _verified(self, scope: Scope, token: str, digest: bytes) -> Caller:
+    async def _verified(
+        self, scope: Scope, token: str, digest: bytes, moment: Moment | None
+    ) -> Caller:
         if tokens.looks_like_one(token):
             service: Service = scope["app"].state.service
             if self._grants is None:
                 self._grants = Grants(service.db.journal)
             # On another machine the head is asked for once, for all requests that wait for it.
-            moment = await service.moment()
+            moment = moment or await service.moment()
             grant = await service.read(self._grants.of, token, moment)
             if grant is None:
                 raise NotAuthenticated("the token is unknown here, expired or revoked; get another")

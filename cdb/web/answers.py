@@ -21,6 +21,7 @@ STATUS: tuple[tuple[type[CalibError], int], ...] = (
     (errors.WrongState, 409),
     (errors.Duplicate, 409),
     (errors.TooSlow, 408),
+    (errors.BadRange, 416),
     (errors.TooLarge, 413),
     (errors.TooOften, 429),
     (errors.BadDocument, 422),
@@ -50,13 +51,13 @@ def version(found: Version) -> dict[str, Any]:
 
 
 async def of_state(
-    service: Service, moment: Moment | int, *, status: int = 200, **values: Any
+    service: Service, moment: Moment | int, *, status_code: int = 200, **values: Any
 ) -> Response:
     """Return an answer that depends on the state of the database: with S and whose it is."""
     seq = moment if isinstance(moment, int) else moment.seq
     more = {} if isinstance(moment, int) or not moment.provisional else {"provisional": True}
     return as_json(
-        {"server": await service.identity(), "seq": seq, **more, **values}, status=status
+        {"server": await service.identity(), "seq": seq, **more, **values}, status=status_code
     )
 
 
@@ -66,6 +67,8 @@ def failure(error: CalibError) -> Response:
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
     if isinstance(error, errors.TooOften):
         headers = {"Retry-After": str(error.seconds)}
+    if isinstance(error, errors.BadRange):
+        headers = {"Content-Range": f"bytes */{error.nbytes}"}
     return as_json(
         {"error": {"code": type(error).__name__, "message": str(error)}},
         status=status,

@@ -71,8 +71,9 @@ def make_app(
             Middleware(LogsMiddleware, settings),
             Middleware(HeadersMiddleware, settings),
             Middleware(cross_origin, settings),
-            Middleware(BodyMiddleware, settings),
+            # Who asks is found out first, so that whatever is refused has a name in the log.
             Middleware(AccessMiddleware, settings),
+            Middleware(BodyMiddleware, settings),
             Middleware(RateMiddleware, rate_limit),
             Middleware(WriteGate, settings),
             Middleware(FeedMiddleware, stopping or Stopping()),

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cdb.web import requests
+from cdb.web.access import Caller, caller_of
 from cdb.web.requests import Parameter, Schema
 
 Handler = Callable[[Request, dict[str, Any]], Awaitable[Response]]
@@ -59,6 +60,9 @@ class Endpoint:
         Statuses beside those that every endpoint has.
     known : callable, optional
         Returns the answer to a request if it is known already, before anything is parsed.
+    needs : callable or None
+        Refuses whoever has no right that could suffice, before anything is looked at: by what
+        they are refused with, they would learn what there is.
     """
 
     method: str
@@ -72,6 +76,7 @@ class Endpoint:
     answer_type: str = "application/json"
     errors: Sequence[int] = field(default=(400, 401, 403, 404))
     known: Callable[[Request], Response | None] | None = None
+    needs: Callable[[Caller], None] | None = Caller.require_reader
 
     def route(self) -> Route:
         """Return the route that serves it."""
@@ -81,6 +86,8 @@ class Endpoint:
             answer = None if known is None else known(request)
             if answer is not None:
                 return answer
+            if self.needs is not None:
+                self.needs(caller_of(request))
             found = requests.arguments(self.parameters, request.scope["query_string"])
             return await self.handler(request, found)
 

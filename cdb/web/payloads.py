@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from cdb import names
-from cdb.errors import BadPayload, NotFound, TooLarge, shown
-from cdb.web import answers
+from cdb.errors import BadPayload, NotFound, shown
+from cdb.stores.base import Blob
+from cdb.web import answers, requests
 from cdb.web.access import Caller, caller_of
 from cdb.web.headers import accelerated
 from cdb.web.reading import Arguments
@@ -25,7 +26,8 @@ IN_MEMORY = 8 * 2**20
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 _ID = re.compile("[0-9a-f]{24}")
-_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+_KNOWING = {"if-none-match", "range"}
+_TYPE = {"Content-Type": "application/octet-stream"}
 
 
 async def get(request: Request, _: Arguments) -> Response:
@@ -36,6 +38,13 @@ async def get(request: Request, _: Arguments) -> Response:
     caller.require_read(database)
     elsewhere: dict[str, str] = {}
     if _DIGEST.fullmatch(name):
+        if request.method == "HEAD" or _KNOWING & {*request.headers}:
+            blob = await service.work(service.db.stored, database, name)
+            if (
+                blob is not None
+                and (light := await _light(request, caller, blob, name)) is not None
+            ):
+                return light
         data = await service.work(service.db.payload, database, name)
         elsewhere = accelerated(service.settings, service.db.store, name)
     elif _ID.fullmatch(name):
@@ -43,6 +52,22 @@ async def get(request: Request, _: Arguments) -> Response:
     else:
         raise NotFound(f"{shown(name)} names no payload; give its sha256, 64 hexadecimal digits")
     return answer(request, caller, memoryview(data), name, elsewhere)
+
+
+async def _light(request: Request, caller: Caller, blob: Blob, name: str) -> Response | None:
+    """Return an answer for which not all bytes need be read; None if all are asked for."""
+    headers, store = _headers(caller, name), service_of(request).db.store
+    if _is_known(request, name):
+        return Response(status_code=304, headers=headers)
+    if request.method == "HEAD":
+        return Response(headers=headers | {"Content-Length": str(blob.nbytes)} | _TYPE)
+    asked = _asked(request, name, blob.nbytes)
+    # Here a file is mapped and verified; on another machine it would all have to come.
+    if asked is None or store.local:
+        return None
+    database = request.path_params["database"]
+    data = await service_of(request).work(store.part, database, blob.id, *asked)
+    return _part(headers, memoryview(data), asked, blob.nbytes)
 
 
 def answer(
@@ -53,57 +78,54 @@ def answer(
     elsewhere: Mapping[str, str] | None = None,
 ) -> Response:
     """Return bytes, a range of them, that they are known already, or where a proxy finds them."""
-    etag = f'"{name}"'
-    headers = {
-        "ETag": etag,
+    headers = _headers(caller, name)
+    if _is_known(request, name):
+        return Response(status_code=304, headers=headers)
+    if elsewhere:
+        # The proxy cuts out the range that was asked for, and says how long it is.
+        return Response(headers=headers | _TYPE | {**elsewhere})
+    if request.method == "HEAD":
+        return Response(headers=headers | _TYPE | {"Content-Length": str(data.nbytes)})
+    asked = _asked(request, name, data.nbytes)
+    if asked is not None:
+        return _part(headers, data[slice(*asked)], asked, data.nbytes)
+    return _sent(data, 200, headers)
+
+
+def _headers(caller: Caller, name: str) -> dict[str, str]:
+    return {
+        "ETag": f'"{name}"',
         "Accept-Ranges": "bytes",
         "Vary": "Authorization",
         "Cache-Control": f"{'private' if caller.name else 'public'}, max-age=31536000, immutable",
     }
+
+
+def _is_known(request: Request, name: str) -> bool:
     known = request.headers.get("if-none-match", "")
-    if known == "*" or etag in [tag.strip().removeprefix("W/") for tag in known.split(",")]:
-        return Response(status_code=304, headers=headers)
-    if elsewhere:
-        # The proxy cuts out the range that was asked for, and says how long it is.
-        headers["Content-Type"] = "application/octet-stream"
-        return Response(headers=headers | {**elsewhere})
-    status, start, stop = 200, 0, data.nbytes
-    if request.method == "GET" and request.headers.get("if-range", etag) == etag:
-        asked = range_of(request.headers.get("range", ""), data.nbytes)
-        if asked is not None:
-            status, (start, stop) = 206, asked
-            if start >= stop:
-                headers["Content-Range"] = f"bytes */{data.nbytes}"
-                return Response(status_code=416, headers=headers)
-            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{data.nbytes}"
-    headers["Content-Length"] = str(stop - start)
-    headers["Content-Type"] = "application/octet-stream"
-    if request.method == "HEAD" or stop - start <= PIECE:
-        content = b"" if request.method == "HEAD" else bytes(data[start:stop])
-        return Response(content, status, headers)
-    return StreamingResponse(pieces(data[start:stop]), status, headers)
+    tags = [tag.strip().removeprefix("W/") for tag in known.split(",")]
+    return known == "*" or f'"{name}"' in tags
 
 
-def range_of(header: str, nbytes: int) -> tuple[int, int] | None:
-    """Return begin and end of the range that a header asks for, None if it asks for all.
-
-    A range that holds nothing has an end that is not above its begin. Several ranges at once
-    are answered with the whole, as HTTP allows.
-
-    Examples
-    --------
-    >>> range_of("bytes=2-3", 10), range_of("bytes=-4", 10), range_of("bytes=8-", 10)
-    ((2, 4), (6, 10), (8, 10))
-    >>> range_of("bytes=10-", 10), range_of("bytes=0-1,4-5", 10)
-    ((10, 10), None)
-    """
-    found = _RANGE.fullmatch(header.replace(" ", ""))
-    if found is None or found[1] == found[2] == "":
+def _asked(request: Request, name: str, nbytes: int) -> tuple[int, int] | None:
+    """Return the range that is asked for, None if all is."""
+    if request.headers.get("if-range", f'"{name}"') != f'"{name}"':
         return None
-    if found[1] == "":
-        return max(nbytes - int(found[2]), 0) if int(found[2]) else nbytes, nbytes
-    first, last = int(found[1]), int(found[2] or 2**62)
-    return None if last < first else (first, min(last + 1, nbytes))
+    return requests.range_of(request.headers.get("range", ""), nbytes)
+
+
+def _part(
+    headers: dict[str, str], data: memoryview, asked: tuple[int, int], nbytes: int
+) -> Response:
+    start, stop = asked
+    return _sent(data, 206, headers | {"Content-Range": f"bytes {start}-{stop - 1}/{nbytes}"})
+
+
+def _sent(data: memoryview, status: int, headers: dict[str, str]) -> Response:
+    headers = headers | _TYPE | {"Content-Length": str(data.nbytes)}
+    if data.nbytes <= PIECE:
+        return Response(bytes(data), status, headers)
+    return StreamingResponse(pieces(data), status, headers)
 
 
 async def pieces(data: memoryview) -> AsyncIterator[memoryview]:
@@ -130,21 +152,21 @@ async def put(request: Request, _: Arguments) -> Response:
                 "way, or it is another payload; send them again"
             )
         await service.work(service.db.upload, database, data, sha256=sha256)
-        return answers.as_json({"database": database, "sha256": sha256, "nbytes": data.nbytes})
+        nbytes = data.nbytes
+    return await answers.of_state(
+        service, await service.moment(), database=database, sha256=sha256, nbytes=nbytes
+    )
 
 
 async def _received(request: Request, limit: int, file: SpooledTemporaryFile[bytes]) -> str:
     """Write the body of a request to a file; return its digest."""
-    digest, pending, length = hashlib.sha256(), bytearray(), 0
+    digest, pending = hashlib.sha256(), bytearray()
 
     def take(piece: bytes) -> None:
         digest.update(piece)
         file.write(piece)
 
-    async for piece in request.stream():
-        length += len(piece)
-        if length > limit:
-            raise TooLarge(f"the payload is longer than {limit} bytes, which is all that is taken")
+    async for piece in requests.received(request, limit):
         pending += piece
         if len(pending) >= PIECE:
             await to_thread.run_sync(take, bytes(pending))

@@ -1,18 +1,17 @@
 """psana's dialect: the REST calls of the real psana clients, translated and nothing more."""
 
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from cdb import names, uploads
 from cdb.actor import on_behalf_of
 from cdb.database import Database
-from cdb.errors import BadPayload, NotFound, TooLarge
+from cdb.errors import NotFound
 from cdb.web import psana_rights as rights
 from cdb.web.access import Caller, caller_of
 from cdb.web.answers import as_json
@@ -27,6 +26,7 @@ from cdb.web.psana_queries import (
     parse_path,
     query_of,
 )
+from cdb.web.requests import body, range_of
 from cdb.web.service import service_of
 
 # Where clients of both generations look (`LCLS_CALIB_HTTP` is a base for one, the address itself
@@ -37,7 +37,6 @@ METHODS = ["GET", "POST", "PUT", "DELETE"]
 MAX_DATA = 2**30  # bytes, as on the LCLS-II server
 GRIDFS = ["fs.files", "fs.chunks"]
 DONE = {"status": True}
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 def routes() -> list[BaseRoute]:
@@ -130,8 +129,8 @@ class _Call:
 
     async def documents(self, database: str, collection: str) -> Response:
         rights.require_read(self.caller, database)
-        body = await _body(self.request, 4 * MAX_QUESTION)
-        query = query_of(self.request.query_params, body)
+        sent = await body(self.request, 4 * MAX_QUESTION)
+        query = query_of(self.request.query_params, sent)
         if collection in GRIDFS or not is_place(database, collection):
             return as_json([])
         return as_json(await self.service.work(self.db.copies.find, database, collection, query))
@@ -161,14 +160,14 @@ class _Call:
 
     async def add_data(self, database: str) -> Response:
         rights.require_post(self.caller, database)
-        data = await _body(self.request, MAX_DATA)
+        data = await body(self.request, MAX_DATA)
         made = await self.write(lambda: uploads.write(self.db.journal, database, data))
         return as_json({"_id": made})
 
     async def add_document(self, database: str, collection: str) -> Response:
         rights.require_post(self.caller, database)
         check_place(database, collection)
-        given = parse_document(await _body(self.request, MAX_DOCUMENT))
+        given = parse_document(await body(self.request, MAX_DOCUMENT))
         sent = given if isinstance(given, dict) else {}
         rights.require_file(self.caller, database, collection, sent)
         permit = rights.permit_of(self.db.journal, self.caller, database, collection)
@@ -179,7 +178,7 @@ class _Call:
         self.caller.require_write(database)
         check_place(database, collection)
         wanted = check_id(document_id)
-        given = parse_document(await _body(self.request, MAX_DOCUMENT))
+        given = parse_document(await body(self.request, MAX_DOCUMENT))
         replace = self.db.copies.replace
         return as_json(await self.write(lambda: replace(database, collection, wanted, given)))
 
@@ -212,42 +211,12 @@ def _not_allowed(method: str, path: str) -> Response:
     return as_json({"error": {"code": "NotPossible", "message": message}}, status=405)
 
 
-async def _body(request: Request, longest: int) -> bytearray:
-    """Return a body, which is in memory once.
-
-    Raises
-    ------
-    TooLarge
-        As soon as it is.
-    """
-    body = bytearray()
-    try:
-        async for piece in request.stream():
-            if len(body) + len(piece) > longest:
-                raise TooLarge(f"a body of over {longest} bytes is too large here; send less")
-            body += piece
-    except ClientDisconnect:
-        raise BadPayload("the body ended before it was whole; send it again") from None
-    return body
-
-
 def _bytes(data: memoryview, asked: str | None) -> Response:
     """Return bytes, or the one range of them that was asked for."""
     headers = {"Accept-Ranges": "bytes", "Cache-Control": "max-age=300"}
-    begin, end = 0, data.nbytes
-    status = 200
-    if asked and (found := _RANGE.fullmatch(asked)) and (found[1] or found[2]):
-        begin, end = _bounds(found[1], found[2], data.nbytes)
-        if begin >= end:
-            return Response(status_code=416, headers={"Content-Range": f"bytes */{data.nbytes}"})
-        status = 206
+    status, (begin, end) = 200, (0, data.nbytes)
+    if (part := range_of(asked or "", data.nbytes)) is not None:
+        status, (begin, end) = 206, part
         headers["Content-Range"] = f"bytes {begin}-{end - 1}/{data.nbytes}"
     headers["Content-Length"] = str(end - begin)
     return StreamingResponse(pieces(data[begin:end]), status, headers, "application/octet-stream")
-
-
-def _bounds(first: str, last: str, nbytes: int) -> tuple[int, int]:
-    """Return begin and end of a range of bytes."""
-    if not first:
-        return max(0, nbytes - int(last)), nbytes
-    return int(first), min(int(last) + 1, nbytes) if last else nbytes

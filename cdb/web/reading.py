@@ -1,23 +1,24 @@
 """Questions over HTTP: what there is, which version holds, why."""
 
 import base64
-import binascii
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
 import cdb
-from cdb import names
+from cdb import listing, names
 from cdb.constant import Version
 from cdb.errors import BadQuestion, NotFound, shown
+from cdb.listing import Mark
 from cdb.moments import Moment
 from cdb.reading import Holding
 from cdb.validity import from_microseconds
-from cdb.web import answers
+from cdb.web import answers, requests
 from cdb.web.access import Caller, caller_of
 from cdb.web.service import Service, service_of
 
@@ -56,14 +57,13 @@ async def health(request: Request, _: Arguments) -> Response:
 
 async def ready(request: Request, _: Arguments) -> Response:
     """Say whether the store answers."""
-    await service_of(request).moment()
-    return answers.as_json({"status": "ready"})
+    service = service_of(request)
+    return await answers.of_state(service, await service.moment(), status="ready")
 
 
 async def moment(request: Request, given: Arguments) -> Response:
     """Say which event is the last as of a time, and when an event was."""
     service = service_of(request)
-    caller_of(request).require_reader()
     found = await service.moment(given.get("as_of"))
     at = from_microseconds(found.at).isoformat() if found.seq else None
     return await answers.of_state(service, found, at=at, head=found.head.seq)
@@ -72,16 +72,19 @@ async def moment(request: Request, given: Arguments) -> Response:
 async def databases(request: Request, given: Arguments) -> Response:
     """List the databases that may be read."""
     service, caller = service_of(request), caller_of(request)
-    caller.require_reader()
-    moment = await service.moment(given.get("as_of"))
-    found = await service.work(service.db.databases, may_read=caller.may_read, as_of=moment)
+    if "as_of" in given:
+        moment = await service.moment(given["as_of"])
+        found = await service.work(service.db.databases, may_read=caller.may_read, as_of=moment)
+    else:
+        # Counted once, then told by the journal.
+        moment, counts = await service.work(service.db.copies.tally.present)
+        found = listing.by_database(counts, caller.may_read)
     return await answers.of_state(service, moment, databases=found)
 
 
 async def detectors(request: Request, given: Arguments) -> Response:
     """List the detectors whose database may be read."""
     service, caller = service_of(request), caller_of(request)
-    caller.require_reader()
     moment = await service.moment(given.get("as_of"))
     known = await service.work(service.db.detectors, as_of=moment)
     found = [d for d in known if caller.may_read(names.detector_database(d["detector"]))]
@@ -91,7 +94,6 @@ async def detectors(request: Request, given: Arguments) -> Response:
 async def experiments(request: Request, given: Arguments) -> Response:
     """List the experiments whose database may be read."""
     service, caller = service_of(request), caller_of(request)
-    caller.require_reader()
     moment = await service.moment(given.get("as_of"))
     known = await service.work(service.db.experiments, as_of=moment)
     found = [e for e in known if caller.may_read(names.PREFIX + e["experiment"])]
@@ -102,52 +104,89 @@ async def constants(request: Request, given: Arguments) -> Response:
     """List the versions that fit, a page at a time, all pages as of one state."""
     service = service_of(request)
     limit = given.pop("limit", PAGE)
-    as_of, skip = given.pop("as_of", None), 0
-    if "after" in given:
-        seq, skip = page_of(given.pop("after"))
-        if as_of is not None and as_of != seq:
-            raise BadQuestion("`after` holds its own state; leave as_of out after the first page")
-        as_of = seq
-    moment = await service.moment(as_of)
+    as_of, token = given.pop("as_of", None), given.pop("after", None)
+    page = None if token is None else Page.read(token, given)
+    if page is not None and as_of not in (None, page.seq):
+        raise BadQuestion("`after` holds its own state; leave as_of out after the first page")
+    moment = await service.moment(as_of if page is None else page.seq)
+    if page is not None and not page.asked:
+        # Documents that no event names take part, as they did in the first page.
+        moment = replace(moment, asked=False)
 
     def find() -> list[Version]:
         which = (given.get("detector"), given.get("experiment"), given.get("dbsuffix"))
         caller_of(request).require_read(service.db.shelf(*which, as_of=moment))
-        return service.db.find(**given, limit=limit + 1, skip=skip, as_of=moment)
+        mark = None if page is None else page.mark
+        return service.db.find(**given, limit=limit + 1, after=mark, as_of=moment)
 
     found = await service.work(find)
-    following = page_after(moment, skip + limit) if len(found) > limit else None
+    following = None
+    if len(found) > limit:
+        mark = Mark.after(found[limit - 1], given.get("sort", ()))
+        following = Page(moment.seq, moment.asked, mark).token(given)
     versions = [answers.version(version) for version in found[:limit]]
     return await answers.of_state(service, moment, constants=versions, next=following)
 
 
-def page_after(moment: Moment, skip: int) -> str:
-    """Return the token of the page that begins after so many versions.
+@dataclass(frozen=True)
+class Page:
+    """Where a page of versions begins: the state that all pages show, and the place in the list.
 
     Examples
     --------
-    >>> page_of(page_after(Moment(7, 0, False, False, None), 100))
-    (7, 100)
+    >>> page = Page(7, False, Mark("cdb_xpp1", "epix_000001", ("notes", 3, "6156c0")))
+    >>> Page.read(page.token({"run": 5}), {"run": 5}) == page
+    True
     """
-    return base64.urlsafe_b64encode(f"{moment.seq}.{skip}".encode()).decode().rstrip("=")
+
+    seq: int
+    asked: bool
+    mark: Mark
+
+    def token(self, question: Arguments) -> str:
+        """Return what brings this page, of this question alone."""
+        parts = [_digest(question), self.seq, self.asked]
+        mark = [self.mark.database, self.mark.collection, *self.mark.values]
+        return base64.urlsafe_b64encode(orjson.dumps([*parts, *mark])).decode().rstrip("=")
+
+    @classmethod
+    def read(cls, token: str, question: Arguments) -> Self:
+        """Return the page of a token.
+
+        Raises
+        ------
+        BadQuestion
+            If it is none, or that of another question.
+        """
+        parts = _parts(token)
+        digest, seq, asked, database, collection = (parts + 5 * [None])[:5]
+        values = parts[5:]
+        number = len(listing.order_of(question.get("sort", ())))
+        if (
+            digest != _digest(question)
+            or not (type(seq) is int and 0 <= seq < 2**53 and isinstance(asked, bool))
+            or not (isinstance(database, str) and isinstance(collection, str))
+            or len(values) != number
+            or not all(isinstance(v, bool | int | float | str | None) for v in values)
+        ):
+            raise BadQuestion(
+                f"after={shown(token)} is no `next` of a page of this question; begin without it"
+            )
+        return cls(seq, asked, Mark(database, collection, tuple(values)))
 
 
-def page_of(token: str) -> tuple[int, int]:
-    """Return the state and the number of versions before the page of a token.
-
-    Raises
-    ------
-    BadQuestion
-        If it is none.
-    """
+def _parts(token: str) -> list[Any]:
+    """Return what a token says; nothing if it cannot be read."""
     try:
         text = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-        seq, skip = (int(number) for number in text.decode("ascii").split("."))
-        if 0 <= seq < 2**53 and 0 <= skip < 2**53:
-            return seq, skip
-    except (ValueError, binascii.Error):
-        pass  # said below, with what to do
-    raise BadQuestion(f"after={shown(token)} is no `next` of a page; begin without `after`")
+        parts = requests.parsed_json(text.decode())
+    except ValueError:  # all that can go wrong is one
+        return []
+    return parts if isinstance(parts, list) else []
+
+
+def _digest(question: Arguments) -> str:
+    return hashlib.sha256(orjson.dumps(question, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
 async def constant(request: Request, given: Arguments) -> Response:
@@ -200,12 +239,18 @@ async def resolve(request: Request, given: Arguments) -> Response:
     """Say which version holds of each type of a detector."""
     service, caller = service_of(request), caller_of(request)
     kept, stamp = service.resolved, service.resolved.stamp()
-    moment = await service.moment(given.pop("as_of", None))
-    by_the_clock = moment.provisional or "now" in given.get("time", "").lower()
+    asked = given.pop("as_of", None)
+    moment = await service.moment(asked)
+    by_the_clock = moment.provisional or _is_now(asked) or _is_now(given.get("time"))
     searched, body = await service.read(_resolved, service, caller, given, moment)
     if not by_the_clock:
         kept.put(request.scope["query_string"], (searched, body), stamp)
     return Response(body, media_type="application/json")
+
+
+def _is_now(time: object) -> bool:
+    """Return whether a time is another one whenever it is read."""
+    return isinstance(time, str) and "now" in time.lower()
 
 
 def resolved_before(request: Request) -> Response | None:

@@ -2,15 +2,15 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from cdb import validity
-from cdb.errors import BadQuery, BadQuestion, TooLarge, shown
+from cdb.errors import BadPayload, BadQuery, BadQuestion, BadRange, TooLarge, shown
 from cdb.stores.query import MAX_DEPTH, check_query
 
 MAX_PARAMETERS = 100
@@ -20,6 +20,7 @@ MAX_JSON = 4 * 2**20  # bytes
 
 _KEY = re.compile("[A-Za-z0-9_.:-]{8,128}")
 _FIELD = re.compile(r"-?[A-Za-z_][A-Za-z0-9_]{0,63}")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 Schema = dict[str, Any]
 
@@ -225,22 +226,70 @@ def idempotency_key(request: Request) -> str | None:
     return key
 
 
-async def body(request: Request, limit: int) -> bytes:
-    """Return the body of a request.
+def range_of(header: str, nbytes: int) -> tuple[int, int] | None:
+    """Return begin and end of the range that a header asks for, None if it asks for all.
+
+    Several ranges at once, and what is no range, are answered with the whole, as HTTP allows.
+
+    Raises
+    ------
+    BadRange
+        If there is nothing in the range.
+
+    References
+    ----------
+    RFC 9110, 14.1.1 and 14.1.2: a range whose last byte is before its first is none.
+
+    Examples
+    --------
+    >>> range_of("bytes=2-3", 10), range_of("bytes=-4", 10), range_of("bytes=8-", 10)
+    ((2, 4), (6, 10), (8, 10))
+    >>> range_of("bytes=3-2", 10), range_of("bytes=0-1,4-5", 10)
+    (None, None)
+    """
+    found = _RANGE.fullmatch(header.replace(" ", ""))
+    if found is None or found[1] == found[2] == "":
+        return None
+    first, last = found[1], int(found[2] or 2**62)
+    if first and last < int(first):
+        return None
+    begin = int(first) if first else max(nbytes - last, 0)
+    end = min(last + 1, nbytes) if first else nbytes
+    if begin >= end:
+        raise BadRange(f"{shown(header)} lies outside of the {nbytes} bytes there are", nbytes)
+    return begin, end
+
+
+async def received(request: Request, limit: int) -> AsyncIterator[bytes]:
+    """Yield the body of a request, piece by piece as it comes.
 
     Raises
     ------
     TooLarge
-        If it is longer than `limit` [bytes].
+        As soon as it is longer than `limit` [bytes].
+    BadPayload
+        If its sender goes away before its end.
     """
-    pieces = []
     length = 0
-    async for piece in request.stream():
-        length += len(piece)
-        if length > limit:
-            raise TooLarge(f"the body is longer than {limit} bytes; send large payloads by PUT")
-        pieces.append(piece)
-    return b"".join(pieces)
+    try:
+        async for piece in request.stream():
+            length += len(piece)
+            if length > limit:
+                raise TooLarge(
+                    f"the body is longer than {limit} bytes, which is all that is taken here; "
+                    "payloads have an address of their own"
+                )
+            yield piece
+    except ClientDisconnect:
+        raise BadPayload("the body ended before it was whole; send it again") from None
+
+
+async def body(request: Request, limit: int) -> bytearray:
+    """Return the body of a request, which is in memory once; see `received`."""
+    whole = bytearray()
+    async for piece in received(request, limit):
+        whole += piece
+    return whole
 
 
 async def json_object(request: Request, good: Sequence[str]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from cdb.database import Database
 from cdb.errors import BadSettings, CalibError
 from cdb.stores import open_store
 from cdb.web.limits import RateLimit
-from cdb.web.settings import HANDED, Settings, of_environment
+from cdb.web.settings import HANDED, HANDED_SECRETS, Settings, of_environment
 from cdb.web.stopping import Stopping
 
 logger = logging.getLogger(__name__)
@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 # payload keeps the interpreter for a while.
 PATIENCE_SECONDS = 60
 BACKLOG = 2048
+# How long a worker that stops waits for the first request of a connection [s].
+FIRST_REQUEST_SECONDS = 0.5
 
 _STOPPING = Stopping()
 
@@ -50,10 +52,25 @@ def run(settings: Settings) -> None:
     with _listening(settings) as listener, _handed(settings):
         host, port = listener.getsockname()[:2]
         logger.info("listening", extra={"host": host, "port": port, "workers": settings.workers})
-        supervisor = Multiprocess(_configuration(settings), sockets=[listener])
+        supervisor = Supervisor(_configuration(settings), sockets=[listener])
         supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         raise BadSettings("a worker could not start; the lines above say why")
+
+
+class Supervisor(Multiprocess):
+    """The parent of the workers, which hears of the stop while it replaces them, too."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+
+    def _stop(self, number: int, _: object) -> None:
+        self.signal_queue.append(number)
+        self.should_exit.set()
+        # Whoever is waited for while he is replaced has begun to stop before the others.
+        self.terminate_all()
 
 
 def faults_at_start(settings: Settings) -> list[str]:
@@ -132,6 +149,7 @@ class Protocol(HttpToolsProtocol):
     """A connection that is closed when a request's headers do not come, and hears of the stop."""
 
     _headers_due: asyncio.TimerHandle | None = None
+    _is_last = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
@@ -149,6 +167,8 @@ class Protocol(HttpToolsProtocol):
         """Take a request."""
         self._expect_nothing()
         super().on_headers_complete()
+        if self._is_last and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
@@ -158,7 +178,16 @@ class Protocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """End when the request under way ends; feeds are told."""
         _STOPPING.begin()
-        super().shutdown()
+        if self.cycle is not None or self.transport.is_closing():
+            super().shutdown()
+            return
+        # Whoever connected just now may have sent already what was not read yet.
+        self._is_last = True
+        self.loop.call_later(FIRST_REQUEST_SECONDS, self._leave)
+
+    def _leave(self) -> None:
+        if self.cycle is None:
+            self.transport.close()
 
     def _expect_headers(self) -> None:
         seconds = _header_seconds()
@@ -216,10 +245,11 @@ def _handed(settings: Settings) -> Iterator[None]:
         metrics = path.with_name("metrics")
         metrics.mkdir(mode=0o700)
         os.environ[HANDED] = str(path)
+        os.environ[HANDED_SECRETS] = settings.secrets()
         # Where the workers' counts are added up; it must be known before they are made.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
         try:
             yield
         finally:
-            for name in (HANDED, "PROMETHEUS_MULTIPROC_DIR"):
+            for name in (HANDED, HANDED_SECRETS, "PROMETHEUS_MULTIPROC_DIR"):
                 os.environ.pop(name, None)

@@ -14,6 +14,7 @@ from cdb.moments import Head, Moment
 from cdb.reading import AsOf
 from cdb.stores.kept import Kept
 from cdb.web.settings import Settings
+from cdb.web.waiting import LOCAL_SECONDS, REMOTE_SECONDS, Watch
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -71,6 +72,11 @@ class Service:
     def holding(self) -> Kept[bytes]:
         """Answers of `/v1/resolve`, by the versions that hold: many runs have the same."""
         return Kept(self.db.store.stamp)
+
+    @cached_property
+    def watch(self) -> Watch:
+        """What tells feeds of new events."""
+        return Watch(self.moment, LOCAL_SECONDS if self.db.store.local else REMOTE_SECONDS)
 
     async def moment(self, as_of: AsOf | None = None) -> Moment:
         """Return the state as of an event or a time, or the present one: no older than now."""

@@ -19,6 +19,8 @@ from cdb.rights import Rights
 SECRET_BYTES = 32
 # The secret is the one setting that no file of settings holds and no command line shows.
 SECRET = "jwt_secret"
+# What must not lie on a disk: an address may hold a password.
+SECRETS = (SECRET, "url")
 
 _YES = {"1": True, "true": True, "yes": True, "on": True}
 _NO = {"0": False, "false": False, "no": False, "off": False, "": False}
@@ -107,8 +109,12 @@ class Settings:
         return bool(self.trusted_user_header and self.trusted_proxies)
 
     def as_json(self) -> str:
-        """Return all settings, the secret included, for a file that nobody else can read."""
-        return json.dumps(asdict(self))
+        """Return all settings but those that may be secret, for a file."""
+        return json.dumps({n: v for n, v in asdict(self).items() if n not in SECRETS})
+
+    def secrets(self) -> str:
+        """Return the settings that may be secret, for the memory of a process of one's own."""
+        return json.dumps({name: getattr(self, name) for name in SECRETS})
 
     def shown(self) -> dict[str, Any]:
         """Return the settings for people: no secret, no password."""
@@ -122,9 +128,9 @@ NAMES = tuple(f.name for f in fields(Settings))
 _TYPES = typing.get_type_hints(Settings)
 
 
-def from_json(text: str) -> Settings:
-    """Return the settings that `Settings.as_json` wrote."""
-    values = json.loads(text)
+def from_json(text: str, secrets: str) -> Settings:
+    """Return the settings that `Settings.as_json` and `Settings.secrets` wrote."""
+    values = json.loads(text) | json.loads(secrets)
     values["rights"] = {name: Rights.of(given) for name, given in values["rights"].items()}
     for name in values:
         if _TYPES[name] == tuple[str, ...]:
@@ -383,9 +389,11 @@ def _others(settings: Settings) -> list[str]:
 
 
 def of_environment(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Return the settings that a worker was handed in a file by the process that started it."""
-    return from_json(Path(environment[HANDED]).read_text())
+    """Return the settings that a worker was handed by the process that started it."""
+    return from_json(Path(environment[HANDED]).read_text(), environment[HANDED_SECRETS])
 
 
-# Names the file by which settings reach the workers: secrets stand on no command line.
+# How settings reach the workers: in a file, for there may be many rights; what is secret in the
+# environment, which leaves nothing behind, however the service ends.
 HANDED = "CDB_SERVE_SETTINGS"
+HANDED_SECRETS = "CDB_SERVE_SECRETS"

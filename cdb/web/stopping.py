@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cdb.errors import StoreUnavailable
 from cdb.web import answers
 
-FEED = "/events"
+FEED = "/v1/events"
 
 
 class Stopping:
@@ -50,7 +50,7 @@ class FeedMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and take it back if need be."""
-        if scope["type"] != "http" or not scope["path"].endswith(FEED):
+        if scope["type"] != "http" or scope["path"] != FEED:
             await self.app(scope, receive, send)
             return
         started = ended = False

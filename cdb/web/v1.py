@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute
 
 from cdb.lookup import RULES
 from cdb.web import feed, metrics, openapi, payloads, reading, requests, writing
+from cdb.web.access import Caller
 from cdb.web.endpoints import Body, Endpoint
 from cdb.web.requests import Parameter, number
 
@@ -224,12 +225,26 @@ def _document() -> bytes:
 
 PAYLOAD = "/v1/databases/{database}/payloads/{sha256}"
 ENDPOINTS = (
-    Endpoint("GET", "/v1/info", reading.info, "What this is, and who asks.", INFO, errors=()),
     Endpoint(
-        "GET", "/v1/health", reading.health, "The process answers.", {"status": "ok"}, errors=()
+        "GET", "/v1/info", reading.info, "What this is, and who asks.", INFO, errors=(), needs=None
     ),
     Endpoint(
-        "GET", "/v1/ready", reading.ready, "The store answers.", {"status": "ready"}, errors=()
+        "GET",
+        "/v1/health",
+        reading.health,
+        "The process answers.",
+        {"status": "ok"},
+        errors=(),
+        needs=None,
+    ),
+    Endpoint(
+        "GET",
+        "/v1/ready",
+        reading.ready,
+        "The store answers.",
+        STATE | {"status": "ready"},
+        errors=(),
+        needs=None,
     ),
     Endpoint(
         "GET",
@@ -276,6 +291,7 @@ ENDPOINTS = (
         STATE | {"detector": "epix10ka_000001", "new": True},
         body=NAMED,
         errors=(400, 401, 403, 409, 413, 422),
+        needs=Caller.require_writer,
     ),
     Endpoint(
         "GET",
@@ -302,6 +318,7 @@ ENDPOINTS = (
         body=NEW,
         headers=(KEY,),
         errors=(400, 401, 403, 409, 413, 422, 507),
+        needs=Caller.require_writer,
     ),
     Endpoint(
         "GET",
@@ -321,6 +338,7 @@ ENDPOINTS = (
             body=body,
             headers=(KEY,),
             errors=(400, 401, 403, 404, 409, 413, 422),
+            needs=Caller.require_writer,
         )
         for verb, handler, says, body in (
             ("retire", writing.retire, "Take a version out of look-ups.", REASON),
@@ -337,6 +355,7 @@ ENDPOINTS = (
         body=SEVERAL,
         headers=(KEY,),
         errors=(400, 401, 403, 404, 409, 413, 422),
+        needs=Caller.require_writer,
     ),
     Endpoint(
         "GET",
@@ -389,9 +408,10 @@ ENDPOINTS = (
         PAYLOAD,
         payloads.put,
         "Send bytes ahead of their deployment.",
-        {"database": "cdb_rixx45619", "sha256": VERSION["sha256"], "nbytes": 24},
+        STATE | {"database": "cdb_rixx45619", "sha256": VERSION["sha256"], "nbytes": 24},
         body=BYTES,
         errors=(400, 401, 403, 413, 422, 507),
+        needs=Caller.require_writer,
     ),
     Endpoint(
         "GET",
@@ -408,8 +428,9 @@ ENDPOINTS = (
         "Metrics for Prometheus, over all workers.",
         answer_type="text/plain",
         errors=(),
+        needs=None,
     ),
-    Endpoint("GET", "/openapi.json", _openapi, "This document.", {}, errors=()),
+    Endpoint("GET", "/openapi.json", _openapi, "This document.", {}, errors=(), needs=None),
 )
 
 

@@ -51,6 +51,7 @@ async def add(request: Request, _: Arguments) -> Response:
             fields=fields,
             key=key,
             permit=lambda databases: caller.require_deploy(*databases),
+            may_read=caller.may_read,
         )
 
     return await _written(request, deploy, given, created=not given.get("dry_run"))
@@ -97,14 +98,15 @@ async def register(request: Request, _: Arguments) -> Response:
     _check_kinds(given)
     names.check_detector(detector)
     service = service_of(request)
-    caller_of(request).require_register()
     made, seq = await _in_the_name(
         request,
         lambda: enrolment.enrol(service.db.journal, detector, dry_run=_dry(given)),
         given,
     )
     status = 201 if made.new and not _dry(given) else 200
-    return await answers.of_state(service, seq, status=status, detector=made.short, new=made.new)
+    return await answers.of_state(
+        service, seq, status_code=status, detector=made.short, new=made.new
+    )
 
 
 async def restore(request: Request, _: Arguments) -> Response:
@@ -232,7 +234,7 @@ async def _written(
     return await answers.of_state(
         service,
         seq,
-        status=201 if created and version.new else 200,
+        status_code=201 if created and version.new else 200,
         constant=answers.version(version),
         new=version.new,
     )

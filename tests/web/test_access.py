@@ -97,10 +97,11 @@ def test_an_administrator_may_do_everything():
         WRITER.require_admin()
 
 
-def test_a_detector_is_registered_by_whoever_writes_anything():
-    WRITER.require_register()
+def test_a_writer_is_whoever_may_write_anything():
+    WRITER.require_writer()
+    ADMIN.require_writer()
     with pytest.raises(NotAllowed):
-        Caller("mona", read=("*",)).require_register()
+        Caller("mona", read=("*",)).require_writer()
 
 
 @pytest.mark.parametrize(

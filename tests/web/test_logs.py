@@ -46,10 +46,11 @@ def said(serve, token, caplog):
     caplog.set_level("DEBUG")
     caplog.handler.setFormatter(JsonLines())
 
-    def asked(method, path, *, named=True, **settings):
+    def asked(method, path, *, named=True, body=b"", **settings):
         service = serve(routes=ROUTES, client=("134.79.1.2", 7), **settings)
         caplog.clear()
-        service.request(method, path, headers={"Authorization": f"Bearer {token}"} if named else {})
+        headers = {"Authorization": f"Bearer {token}"} if named else {}
+        service.request(method, path, headers=headers, content=body)
         lines = [JsonLines().format(r) for r in caplog.records if r.name == "cdb.web.logs"]
         return [json.loads(line) for line in lines]
 
@@ -70,6 +71,12 @@ def test_a_refused_write_is_logged(said):
     (line,) = said("POST", "/fine", named=False)
     assert (line["message"], line["actor"], line["status"]) == ("write refused", "", 401)
     assert line["address"] == "134.79.1.2"
+
+
+def test_what_is_refused_by_its_length_is_logged_with_its_actor(said):
+    (line,) = said("POST", "/fine", body=bytes(2000), body_limit=1024)
+    assert (line["message"], line["status"]) == ("write refused", 413)
+    assert (line["actor"], line["address"]) == ("mona", "134.79.1.2")
 
 
 def test_a_refused_read_is_logged_and_others_are_not(said):

@@ -62,7 +62,8 @@ def test_other_requests_are_left_in_peace():
         await asyncio.sleep(0.2)
         await finished(scope, receive, send)
 
-    assert len(feed(slow, path="/v1/constants")) == 2
+    for path in ("/v1/constants", "/calib_ws/cdb_xpp1/events", "/v1/databases/events"):
+        assert len(feed(slow, path=path)) == 2
 
 
 def test_what_goes_wrong_in_a_feed_is_not_hidden():

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from cdb.database import Database
+from cdb.stores import open_store
 from cdb.stores.memory import MemoryStore
 from cdb.web import openapi, v1
 from cdb.web.app import make_app
@@ -88,6 +89,7 @@ def test_requests_are_counted_by_route_and_not_by_path(quick_client: TestClient)
 WORKER = """
 import sys
 from tests.web.v1.service import serving
+from cdb.stores import open_store
 from cdb.stores.memory import MemoryStore
 with serving(MemoryStore()) as client:
     for _ in range(int(sys.argv[1])):
@@ -131,18 +133,52 @@ schema = schemathesis.openapi.from_dict(_without_waiting())
 schema.app = _hostile_app()
 
 
-@schema.parametrize()
-@settings(
-    max_examples=25,
+HOSTILE = settings(
+    max_examples=12,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
     derandomize=True,
 )
-def test_no_request_breaks_the_service(case: schemathesis.Case) -> None:
-    case.headers = {**(case.headers or {}), **bearer("mona", admin=True)}
+ROLES = {
+    "an administrator": bearer("mona", admin=True),
+    "a writer": bearer("eve", write=["cdb_xpp*"]),
+    "nobody": {"Authorization": ""},
+}
+
+
+def _is_never_broken(case: schemathesis.Case, headers: dict[str, str]) -> None:
+    case.headers = {**(case.headers or {}), **headers}
     answer = case.call()
     assert answer.status_code < 500, answer.text
+
+
+@pytest.mark.parametrize("role", ROLES)
+@schema.parametrize()
+@HOSTILE
+def test_no_request_breaks_the_service(case: schemathesis.Case, role: str) -> None:
+    _is_never_broken(case, ROLES[role])
+
+
+@pytest.mark.mongo
+def test_no_request_breaks_the_service_on_the_wire(mongo_url: str) -> None:
+    with open_store(mongo_url) as store:
+        db = Database(store)
+        db.add("run 1", detector=EPIX, ctype="notes", run=1, experiment="xpp1")
+        wire = schemathesis.openapi.from_dict(_without_waiting())
+        wire.app = make_app(
+            Settings(jwt_secret=SECRET, anonymous_read=True), make_database=lambda: db
+        )
+        operations = [found.ok() for found in wire.get_all_operations()]
+        for operation in operations:
+
+            @given(operation.as_strategy())
+            @settings(HOSTILE, max_examples=3, database=None)
+            def asked(case: schemathesis.Case) -> None:
+                _is_never_broken(case, ROLES["an administrator"])
+
+            asked()
+    assert len(operations) == len(v1.ENDPOINTS)
 
 
 def test_hostile_ids_are_refused_or_not_found(quick_client: TestClient) -> None:
@@ -157,4 +193,4 @@ def test_hostile_ids_are_refused_or_not_found(quick_client: TestClient) -> None:
 
 def test_serving_needs_no_store_of_its_own() -> None:
     with serving(MemoryStore(transactional=False)) as client:
-        assert client.get("/v1/ready").json() == {"status": "ready"}
+        assert client.get("/v1/ready").json() == {"server": "", "seq": 0, "status": "ready"}

@@ -2,8 +2,10 @@ import asyncio
 import json
 import threading
 import time
+from typing import Any
 
 import pytest
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from cdb import tokens
@@ -74,19 +76,31 @@ def test_who_waits_in_vain_gets_an_empty_page(quick_client: TestClient) -> None:
 def test_a_stream_goes_on_where_it_ended(client: TestClient) -> None:
     for run in range(3):
         client.post("/v1/constants", json=deployment(run=run))
-    service = client.app.state.service  # type: ignore[attr-defined]
-
-    async def first(number: int) -> list[bytes]:
-        found = []
-        async for piece in feed._stream(service, Caller(admin=True), 1):
-            found.append(piece)
-            if len(found) == number:
-                return found
-        return found
-
-    _, second, third = asyncio.run(first(3))
+    _, second, third = _first(client, 3, after=1)
     assert second.startswith(b"id: 2\nevent: journal\ndata: {")
     assert json.loads(third.partition(b"data: ")[2])["_id"] == 3
+
+
+def _first(client: TestClient, number: int, **asked: Any) -> list[bytes]:
+    """Return the first messages of a stream, which has no end that a test client could wait for."""
+    found: list[bytes] = []
+
+    async def stream() -> None:
+        app, caller = client.app, Caller("mona", admin=True)
+
+        async def caller_at(moment: object) -> Caller:
+            return caller
+
+        scope = {"type": "http", "app": app, "caller": caller, "caller_at": caller_at,
+                 "headers": [(b"accept", b"text/event-stream")]}  # fmt: skip
+        answer = await feed.events(Request(scope), asked)
+        async for piece in answer.body_iterator:  # type: ignore[attr-defined]
+            found.append(piece)
+            if len(found) == number:
+                return
+
+    asyncio.run(stream())
+    return found
 
 
 @pytest.mark.parametrize("last", ["x", "-1", "9" * 30])

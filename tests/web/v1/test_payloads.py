@@ -1,10 +1,11 @@
 import hashlib
 
 import pytest
+from pymongo import monitoring
 from starlette.testclient import TestClient
 
 from cdb.database import Database
-from cdb.stores import Store
+from cdb.stores import Store, open_store
 from tests.programs import OtherProgram
 from tests.web.v1.service import EPIX, bearer, deployment, serving
 
@@ -47,18 +48,22 @@ def test_a_head_has_the_length_alone(client: TestClient, path: str) -> None:
         ("bytes=8-", 206, "89", "bytes 8-9/10"),
         ("bytes=-3", 206, "789", "bytes 7-9/10"),
         ("bytes=0-999", 206, TEXT, "bytes 0-9/10"),
-        ("bytes=10-", 416, "", "bytes */10"),
-        ("bytes=-0", 416, "", "bytes */10"),
+        ("bytes=10-", 416, None, "bytes */10"),
+        ("bytes=-0", 416, None, "bytes */10"),
         ("bytes=3-2", 200, TEXT, None),
         ("bytes=0-1,3-4", 200, TEXT, None),
         ("lines=1-2", 200, TEXT, None),
     ],
 )
 def test_a_range_is_given(
-    client: TestClient, path: str, asked: str, status: int, content: str, said: str | None
+    client: TestClient, path: str, asked: str, status: int, content: str | None, said: str | None
 ) -> None:
     answer = client.get(path, headers={"Range": asked})
-    assert (answer.status_code, answer.text) == (status, content)
+    assert answer.status_code == status
+    if content is None:
+        assert answer.json()["error"]["code"] == "BadRange"
+    else:
+        assert answer.text == content
     assert answer.headers.get("content-range") == said
 
 
@@ -133,3 +138,41 @@ def test_bytes_of_another_program_are_asked_for_by_their_id() -> None:
         Database(store).upload("cdb_xpp1", b"ours", sha256=sha256)
         (ours,) = store.uploads("cdb_xpp1", sha256)
         assert client.get(f"/v1/databases/cdb_xpp1/payloads/{ours.id}").status_code == 404
+
+
+@pytest.mark.mongo
+def test_no_more_chunks_are_read_than_are_asked_for(
+    mongo_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HEAD and 304 need none, a range its own."""
+    commands: list[tuple[str, str]] = []
+
+    class Listener(monitoring.CommandListener):
+        def started(self, event: monitoring.CommandStartedEvent) -> None:
+            query = event.command.get("filter", {})
+            if event.command.get(event.command_name) == "fs.chunks":
+                commands.append((event.command_name, str(query.get("n"))))
+
+        def succeeded(self, event: object) -> None:
+            """Nothing to note."""
+
+        def failed(self, event: object) -> None:
+            """Nothing to note."""
+
+    text = TEXT * 100_000
+    monkeypatch.setattr(monitoring, "_LISTENERS", monitoring._LISTENERS)
+    with open_store(mongo_url) as store:
+        version = Database(store).add(text, detector=EPIX, ctype="notes")
+    monitoring.register(Listener())
+    with open_store(mongo_url) as store, serving(store) as client:
+        path = f"/v1/databases/{version.database}/payloads/{version.sha256}"
+        assert client.head(path).headers["content-length"] == str(len(text))
+        known = {"If-None-Match": f'"{version.sha256}"'}
+        assert client.get(path, headers=known).status_code == 304
+        assert commands == []
+        part = client.get(path, headers={"Range": "bytes=300000-300009"})
+        assert (part.status_code, part.text) == (206, TEXT)
+        across = client.get(path, headers={"Range": "bytes=261000-523000"})
+        assert across.text == text[261_000:523_001]
+        assert client.get(path, headers={"Range": "bytes=9999999-"}).status_code == 416
+        assert commands == [("find", "{'$gte': 1, '$lte': 1}"), ("find", "{'$gte': 0, '$lte': 2}")]

@@ -1,9 +1,12 @@
 import random
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+import cdb
 from cdb.database import Database
 from cdb.errors import NotFound
 from cdb.stores import Store
@@ -116,6 +119,50 @@ def test_a_question_is_answered_anew_after_a_write(client: TestClient) -> None:
             answer = client.get("/v1/resolve", params=question).json()
             assert answer["seq"] == number + 1
             assert answer["constants"]["notes"]["seq"] == number + 1
+
+
+def test_an_answer_as_of_now_is_not_kept_for_later(tmp_path: Path) -> None:
+    """The last event may be dated after now, by a clock that is ahead."""
+    with cdb.open(tmp_path.as_uri()) as db, serving(db.store) as client:
+        ahead = Database(db.store, now=lambda: time.time() + 2)
+        ahead.add("text", detector=EPIX, ctype="notes")
+        path = f"/v1/resolve?detector={EPIX}&as_of=now"
+        assert client.get(path).json()["seq"] == 0
+        time.sleep(2.1)
+        assert client.get(path).json()["seq"] == 1
+
+
+UNKNOWN_OR_NOT = [
+    "/v1/constants?detector={detector}",
+    "/v1/constants/{id}",
+    "/v1/history?detector={detector}&ctype=notes",
+    "/v1/explain?detector={detector}&ctype=notes",
+    "/v1/resolve?detector={detector}",
+    "/v1/databases/cdb_epix_000001/payloads/{sha256}",
+]
+
+
+@pytest.mark.parametrize("path", UNKNOWN_OR_NOT)
+def test_who_may_read_nothing_does_not_learn_what_there_is(path: str) -> None:
+    with serving(MemoryStore(), anonymous_read=False) as client:
+        made = client.post("/v1/constants", json=deployment(detector="epix_0123-45")).json()
+        there = {**made["constant"], "detector": "epix_0123-45"}
+        not_there = {"detector": "epix_0123-46", "id": "0" * 24, "sha256": "0" * 64}
+        for headers, status in (({"Authorization": ""}, 401), (bearer("eve"), 403)):
+            answers = [client.get(path.format(**w), headers=headers) for w in (there, not_there)]
+            assert [answer.status_code for answer in answers] == [status, status]
+            assert answers[0].json() == answers[1].json()
+
+
+@pytest.mark.parametrize("verb", ["retire", "restore", "amend"])
+def test_who_may_write_nothing_does_not_learn_what_there_is(verb: str) -> None:
+    with serving(MemoryStore()) as client:
+        made = client.post("/v1/constants", json=deployment()).json()["constant"]["id"]
+        eve = bearer("eve", read=["*"])
+        paths = [f"/v1/constants/{id_}/{verb}" for id_ in (made, "0" * 24)]
+        answers = [client.post(path, json={"reason": "x"}, headers=eve) for path in paths]
+        assert [answer.status_code for answer in answers] == [403, 403]
+        assert answers[0].json() == answers[1].json()
 
 
 def test_an_answer_that_was_kept_is_given_to_nobody_who_may_not_read(

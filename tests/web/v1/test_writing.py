@@ -132,6 +132,7 @@ def test_a_payload_of_more_than_a_megabyte_goes_by_put(client: TestClient) -> No
     for _ in range(2):
         sent = client.put(path, content=data.tobytes())
         assert sent.json() == {
+            "server": "", "seq": 0,
             "database": "cdb_xpp1", "sha256": body["payload"]["sha256"], "nbytes": data.nbytes
         }  # fmt: skip
     assert client.get(path).status_code == 404  # nobody's yet
@@ -345,3 +346,21 @@ def test_what_names_no_detector_is_refused(quick_client: TestClient, name: Any) 
     answer = quick_client.post("/v1/detectors", json={"detector": name})
     assert answer.status_code == 400
     assert quick_client.get("/v1/info").json()["seq"] == 0
+
+
+def test_bytes_are_not_taken_by_their_digest_from_where_one_may_not_read(
+    quick_store: Store,
+) -> None:
+    with serving(quick_store, anonymous_read=False) as client:
+        assert post(client, deployment("of the detector")).status_code == 201
+        wanted = deployment("of the detector", inline=False, experiment="xpp1")
+        eve = {"headers": bearer("eve", write=["cdb_xpp*"])}
+        refused = client.post("/v1/constants", json=wanted, **eve)
+        unknown = deployment("of nobody", inline=False, experiment="xpp1")
+        as_unknown = client.post("/v1/constants", json=unknown, **eve)
+        assert (refused.status_code, as_unknown.status_code) == (409, 409)
+        message = refused.json()["error"]["message"]
+        digests = [body["payload"]["sha256"] for body in (wanted, unknown)]
+        assert message.replace(*digests) == as_unknown.json()["error"]["message"]
+        reader = {"headers": bearer("rita", write=["cdb_xpp*"], read=[f"cdb_{EPIX}"])}
+        assert client.post("/v1/constants", json=wanted, **reader).status_code == 201

@@ -1,0 +1,68 @@
+"""Every answer that depends on the state carries S, and whose state it is: all of the table."""
+
+import hashlib
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from cdb.web import v1
+from tests.web.v1.service import EPIX, deployment
+
+WHICH = f"detector={EPIX}&ctype=notes"
+# What is asked of each, and sent to it.
+ASKED: dict[tuple[str, str], tuple[str, Any]] = {
+    ("GET", "/v1/info"): ("", None),
+    ("GET", "/v1/ready"): ("", None),
+    ("GET", "/v1/moment"): ("", None),
+    ("POST", "/v1/detectors"): ("", {"detector": "epix_0123-45"}),
+    ("POST", "/v1/retire"): ("", {"ids": ["{id}"], "reason": "bad"}),
+    ("GET", "/v1/databases"): ("", None),
+    ("GET", "/v1/detectors"): ("", None),
+    ("GET", "/v1/experiments"): ("", None),
+    ("GET", "/v1/constants"): (f"?detector={EPIX}", None),
+    ("POST", "/v1/constants"): ("", deployment("another")),
+    ("GET", "/v1/constants/{id}"): ("", None),
+    ("POST", "/v1/constants/{id}/retire"): ("", {"reason": "bad"}),
+    ("POST", "/v1/constants/{id}/restore"): ("", {"reason": "good"}),
+    ("POST", "/v1/constants/{id}/amend"): ("", {"comment": "better"}),
+    ("GET", "/v1/history"): (f"?{WHICH}", None),
+    ("GET", "/v1/explain"): (f"?{WHICH}", None),
+    ("GET", "/v1/resolve"): (f"?{WHICH}", None),
+    ("PUT", v1.PAYLOAD): ("", b"bytes"),
+    ("GET", "/v1/events"): ("", None),
+}
+# What is the same whatever is written; the bytes of a payload never change.
+TIMELESS = {
+    ("GET", "/v1/health"),
+    ("GET", "/openapi.json"),
+    ("GET", "/metrics"),
+    ("GET", v1.PAYLOAD),
+}
+
+
+def test_every_endpoint_is_in_one_of_the_tables() -> None:
+    assert {(e.method, e.path) for e in v1.ENDPOINTS} == {*ASKED} | TIMELESS
+    assert not {*ASKED} & TIMELESS
+
+
+@pytest.mark.parametrize("which", ASKED, ids=" ".join)
+def test_an_answer_carries_its_state_and_whose_it_is(
+    every_client: TestClient, which: tuple[str, str]
+) -> None:
+    client = every_client
+    made = client.post("/v1/constants", json=deployment()).json()
+    id_ = made["constant"]["id"]
+    if which[1].endswith("restore"):
+        client.post(f"/v1/constants/{id_}/retire", json={"reason": "bad"})
+    method, path = which
+    query, sent = ASKED[which]
+    raw = sent if isinstance(sent, bytes) else b""
+    names = {"id": id_, "database": f"cdb_{EPIX}", "sha256": hashlib.sha256(raw).hexdigest()}
+    if isinstance(sent, dict) and "ids" in sent:
+        sent = {**sent, "ids": [id_]}
+    body = {"content": sent} if isinstance(sent, bytes) else {"json": sent}
+    answer = client.request(method, path.format(**names) + query, **(body if sent else {}))
+    assert answer.status_code in (200, 201), answer.text
+    head = client.get("/v1/info").json()["seq"]
+    assert (answer.json()["server"], answer.json()["seq"]) == (made["server"], head)
