@@ -19,7 +19,7 @@ from typing import BinaryIO, Self
 
 from cdb import inventory
 from cdb.errors import BadDocument, BadFile, NotFound, WrongState
-from cdb.events import digest_of
+from cdb.events import digest_of, place_of
 from cdb.files import archive
 from cdb.files.archive import Member, Reader, Sums, Writer
 from cdb.journal import Journal
@@ -27,7 +27,7 @@ from cdb.ledger import Ledger, Payload, foreign, payload_of, places
 from cdb.moments import Head
 from cdb.names import PREFIX, REGISTER
 from cdb.stores.base import Blob, Progress
-from cdb.stores.layout import COLUMNS, JOURNAL_DATABASE, TOKENS
+from cdb.stores.layout import COLUMNS, JOURNAL_DATABASE, TAGS, TOKENS
 from cdb.stores.query import Document, check_document
 from cdb.validity import from_microseconds
 
@@ -422,7 +422,7 @@ class Import:
                     "before it; nothing of it was taken"
                 )
             for made in event["versions"]:
-                if (made["database"], made["collection"]) != (JOURNAL_DATABASE, TOKENS):
+                if place_of(made) not in ((JOURNAL_DATABASE, TAGS), (JOURNAL_DATABASE, TOKENS)):
                     _check_database(made["database"])
             last = Head(event["_id"], event["at"], event["digest"], event["open"])
             if last.seq == self._head.seq and last.digest != self._head.digest:

@@ -11,6 +11,7 @@ from typing import Any
 from cdb import validity
 from cdb.constant import Version
 from cdb.errors import NotFound, WrongState
+from cdb.names import TagName
 
 Read = Callable[[Version], Any]
 # A function of a module and its arguments: enough to make the same thing elsewhere.
@@ -150,6 +151,8 @@ class Detector:
         S: the state of the database that all answers are as of.
     calibconst : Calibconst
         The constants, by type.
+    tag : TagName or None
+        The tag, and its revision, that all answers are by.
     """
 
     name: str
@@ -158,6 +161,7 @@ class Detector:
     run: int | None
     seq: int
     calibconst: Calibconst
+    tag: TagName | None = None
 
     def __reduce__(self) -> Recipe:
         """Pickle by reference, as the constants do."""

@@ -6,18 +6,20 @@ rules and indexes, payloads.
 
 import logging
 import time as clock
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from cdb import deployments, enrolment, inventory, names
+from cdb import affected, deployments, enrolment, inventory, names
+from cdb.affected import Affected
 from cdb.constant import AMENDABLE, Version, new_document
 from cdb.copies import Copies
 from cdb.errors import BadQuestion
 from cdb.journal import Journal, Step, no_step
-from cdb.reading import Readable, Time
+from cdb.reading import AsOf, Readable, Time
 from cdb.stores.base import Progress, Store
+from cdb.tagging import Tags
 from cdb.validity import RunRange, parse_time, seconds, time_stamp
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ class Database(Readable):
         Of the store.
     copies : Copies
         Its documents one by one, as psana's clients see them.
+    tags : Tags
+        Its tags.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class Database(Readable):
     ) -> None:
         super().__init__(Journal(store, step=step, now=now))
         self.copies = Copies(self.journal)
+        self.tags = Tags(self)
 
     def __enter__(self) -> Self:
         """Use as a context: closed at its end."""
@@ -345,6 +350,23 @@ class Database(Readable):
         short = enrolment.enrol(self.journal, detector).short
         logger.info("detector %s is new: registered as %s", detector, short)
         return short
+
+    # comparing ---------------------------------------------------------------------------------
+
+    def affected(
+        self,
+        a: AsOf,
+        b: AsOf,
+        *,
+        detector: str | None = None,
+        experiment: str | None = None,
+        time: Time | None = None,
+    ) -> Iterator[Affected]:
+        """Yield the keys and runs that two states, or tags, answer differently.
+
+        Parameters and errors are those of `cdb.affected.between`.
+        """
+        return affected.between(self, a, b, detector=detector, experiment=experiment, time=time)
 
     # retiring and mending ----------------------------------------------------------------------
 

@@ -365,7 +365,7 @@ def retire_all(
         fates = fates_of(journal, version_ids)
         for version_id, fate in fates.items():
             if fate.left is not None:
-                raise WrongState(f"{version_id} has left already: {_end_of(fate)}")
+                raise WrongState(f"{version_id} has left already: {end_of(fate)}")
         leaving = _live_copies(journal, fates.values())
         return Proposal(
             "retire",
@@ -403,7 +403,7 @@ def restore(journal: Journal, commit: Commit, version_id: str, reason: str) -> V
             raise WrongState(f"{version_id} was not retired: nothing to restore")
         if fate.successor is not None:
             raise WrongState(
-                f"{version_id} has a successor already, {fate.successor}: {_end_of(fate)}"
+                f"{version_id} has a successor already, {fate.successor}: {end_of(fate)}"
             )
         fate = _in_state(journal, fate, version_id, live=False)
         _check_not_purged(journal, fate)
@@ -431,7 +431,7 @@ def amend(
         fate = fate_of(journal, version_id)
         if fate.left is not None:
             way = "" if fate.successor else "; `cdb restore` brings it back"
-            raise WrongState(f"{version_id} has left already: {_end_of(fate)}{way}")
+            raise WrongState(f"{version_id} has left already: {end_of(fate)}{way}")
         fate = _in_state(journal, fate, version_id, live=True)
         return _renewed(fate, "amend", reason, changes, leaves=True)
 
@@ -527,7 +527,8 @@ def _leaving(made: Mapping[str, Any], seq: int) -> Document:
     return _mention(made) | {"set": {"out": seq, **hidden(made["document"])}}
 
 
-def _end_of(fate: Fate) -> str:
+def end_of(fate: Fate) -> str:
+    """Return how a version left: by whom, when and why."""
     event = fate.left
     if event is None:
         return "it is live"

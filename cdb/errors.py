@@ -24,6 +24,7 @@
     ├── BadSettings         ValueError        a service that cannot run as it is told to
     ├── WrongState          RuntimeError      a version that cannot be retired, restored, amended
     ├── NotDelivered        RuntimeError      an event that a command or a webhook did not take
+    ├── WrongServer         ValueError        a tag that is another store's
     ├── WrongClock          RuntimeError      this machine's clock and the store's disagree
     └── StoreUnavailable    ConnectionError   no answer from the store
         └── OutcomeUnknown                    a write that may or may not have happened
@@ -167,6 +168,10 @@ class NotDelivered(CalibError, RuntimeError):
     def __init__(self, message: str, seconds: float = 0) -> None:
         super().__init__(message)
         self.seconds = seconds
+
+
+class WrongServer(CalibError, ValueError):
+    """What another store says, with a meaning only there; the message names both identities."""
 
 
 class WrongClock(CalibError, RuntimeError):

@@ -11,7 +11,7 @@ _id      seq: 1, 2, 3, ... without gaps
 at       time [us, Unix], strictly increasing
 nonce    random, or the idempotency key of a request; tells a writer whether an event is its own
 actor    login and `host` of the writer
-action   add, retire, restore, amend, register, sweep, hide, purge, adopt, grant
+action   add, retire, restore, amend, register, sweep, hide, purge, adopt, grant, tag
 reason   free text
 previous digest of the event before
 digest   of this event: sha256 over its canonical JSON without `digest` and `pending`

@@ -2,10 +2,11 @@
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cdb import search
 from cdb.constant import RETIRED
 from cdb.journal import Journal
 from cdb.lookup import (
@@ -15,6 +16,7 @@ from cdb.lookup import (
     Place,
     Question,
     Row,
+    Rule,
     View,
     choose,
     picked,
@@ -23,6 +25,7 @@ from cdb.lookup import (
 )
 from cdb.moments import Moment
 from cdb.stores.kept import Kept
+from cdb.validity import OPEN_END
 
 logger = logging.getLogger(__name__)
 
@@ -89,18 +92,73 @@ class Indexes:
             foreign = self._foreign(moment, place, both_forms)
             with self._lock:
                 kept = self._up_to_date(moment, place)
-                for ctype in sorted({*kept.by_ctype, *foreign}):
+                for ctype in sorted({*kept.by_ctype, *foreign, *_pinned_types(moment, place)}):
                     if ctype in found:
                         continue
                     view = self._view(moment, place, ctype, rule.until)
-                    best = view.winner(rule) if view else None
-                    if ctype in foreign:
-                        rows = foreign[ctype] + ([view.row(best)] if view and best else [])
-                        row = choose(rows, rule)
-                        best = None if row is None else row.id
+                    best = _best(moment, place, ctype, rule, view, foreign.get(ctype, []))
                     if best is not None:
                         found[ctype] = (place, best)
         return found
+
+    def along(
+        self,
+        moment: Moment,
+        places: Sequence[Place],
+        ctype: str,
+        *,
+        experiment: str | None = None,
+        time: int | None = None,
+    ) -> list[tuple[int, tuple[Place, str] | None]]:
+        """Return where, along the runs, the winner of rule `range` changes, and to whom.
+
+        The first run is 0; what follows the last one is answered as that is.
+        """
+
+        def read(both_forms: bool) -> list[tuple[int, tuple[Place, str] | None]]:
+            ways = [
+                self._way(moment, place, ctype, experiment, time, both_forms) for place in places
+            ]
+            found: list[tuple[int, tuple[Place, str] | None]] = []
+            for run in sorted({0, *(run for _, breaks, _ in ways for run in breaks)}):
+                winners = ((place, winner(run)) for place, _, winner in ways)
+                best = next(((place, id_) for place, id_ in winners if id_ is not None), None)
+                if not found or found[-1][1] != best:
+                    found.append((run, best))
+            return found
+
+        named = [(place.database, place.collection) for place in places]
+        return self._journal.steady(moment, named, read)
+
+    def _way(
+        self,
+        moment: Moment,
+        place: Place,
+        ctype: str,
+        experiment: str | None,
+        time: int | None,
+        both_forms: bool,
+    ) -> tuple[Place, set[int], Callable[[int], str | None]]:
+        """Return a place, the runs at which its winner may change, and who wins for a run."""
+        foreign = self._foreign(moment, place, both_forms).get(ctype, [])
+        with self._lock:
+            self._up_to_date(moment, place)
+            view = self._view(moment, place, ctype, time)
+        first = rule_at(place, Question(0, time, "range", experiment))
+        rows = [*foreign, *map(row_of, _pinned_documents(moment, place, ctype))]
+        breaks = {run for row in rows for run in (row.run, row.end + 1) if 0 <= run <= OPEN_END}
+        breaks.update(() if view is None else view.breaks(first))
+
+        def winner(run: int) -> str | None:
+            if not rows and view is None:
+                return None
+            if not rows and view is not None and not place.fallback:
+                number = view.covering(run)
+                return None if number < 0 else view.id(number)
+            rule = rule_at(place, Question(run, time, "range", experiment))
+            return _best(moment, place, ctype, rule, view, foreign)
+
+        return place, breaks, winner
 
     def _view(self, moment: Moment, place: Place, ctype: str, time: int | None) -> View | None:
         index = self._kept[place.database, place.collection].by_ctype.get(ctype)
@@ -146,7 +204,7 @@ class Indexes:
 
     def _foreign(self, moment: Moment, place: Place, both_forms: bool) -> dict[str, list[Row]]:
         """Return the visible documents that no event up to the moment names, by type."""
-        asked = (place.database, place.collection, moment.seq, moment.asked, both_forms)
+        asked = (place.database, place.collection, moment.seq, moment.asked, moment.tag, both_forms)
         known = self._foreigners.get(asked)
         if known is not None:
             return known
@@ -167,6 +225,34 @@ class Indexes:
                 row = row_of(document)
                 found.setdefault(row.ctype, []).append(row)
         return found
+
+
+def _best(
+    moment: Moment, place: Place, ctype: str, rule: Rule, view: View | None, foreign: list[Row]
+) -> str | None:
+    """Return the id of the version that wins in a place."""
+    pin = search.pinned(moment, place, ctype, rule)
+    if pin is not None:
+        return str(pin.document["_id"])
+    best = view.winner(rule) if view else None
+    if not foreign:
+        return best
+    row = choose(foreign + ([view.row(best)] if view and best else []), rule)
+    return None if row is None else row.id
+
+
+def _pinned_documents(moment: Moment, place: Place, ctype: str) -> Iterator[dict[str, Any]]:
+    """Yield what is pinned in a place."""
+    for pins in moment.pins:
+        yield from pins.documents.get((place.database, place.collection, ctype), ())
+
+
+def _pinned_types(moment: Moment, place: Place) -> Iterator[str]:
+    """Yield the types of which a version is pinned in a place."""
+    for pins in moment.pins:
+        for database, collection, ctype in pins.documents:
+            if (database, collection) == (place.database, place.collection):
+                yield ctype
 
 
 def _readable(columns: Columns) -> Columns:

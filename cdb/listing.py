@@ -348,7 +348,8 @@ def history(
             *journal.store.find(*place, query),
             *moment.added.get(place, {}).values(),
         )
-        if document.get("ctype") == ctype and moment.knows(document)
+        if document.get("ctype") == ctype
+        and (moment.knows(document) or document["_id"] in moment.added.get(place, {}))
     }
     gone = moment.gone.get(place, {})
     found = []

@@ -546,10 +546,21 @@ class View:
         """Return what the rules know of a version."""
         return self._row_of(self._index._position[id])
 
+    def id(self, number: int) -> str:
+        """Return the id of the version with a number."""
+        return self._index.ids[number]
+
     def covering(self, run: int) -> int:
         """Return the number of the version that rule `range` chooses for a run, or -1."""
         breaks, winners = self._steps
         return winners[bisect_right(breaks, run)]
+
+    def breaks(self, rule: Rule) -> list[int]:
+        """Return the runs at which the winner of rule `range` may change, in a place's form."""
+        if isinstance(rule, Fallback):
+            own = self._experiment(rule.experiment)
+            return [] if own is None else own._steps[0]
+        return self._steps[0]
 
     def _number(self, rule: Rule) -> int:
         if isinstance(rule, Covering):

@@ -1,10 +1,11 @@
 """The state of a store as of an event: what is visible in it, and what pending events say."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cdb.events import REMOVING, place_of
+from cdb.names import TagName
 from cdb.stores.base import Place
 from cdb.stores.query import Document
 
@@ -26,6 +27,22 @@ class Head:
 
 
 @dataclass(frozen=True)
+class Pinned:
+    """The versions that a tag pins, each in its place, whatever else is visible there.
+
+    Attributes
+    ----------
+    tag : str
+        Name of the tag.
+    documents : mapping of (database, collection, ctype) to tuple of dict
+        The pinned documents, as those of live versions look.
+    """
+
+    tag: str
+    documents: Mapping[tuple[str, str, str], tuple[Document, ...]]
+
+
+@dataclass(frozen=True)
 class Moment:
     """The state of a store as of an event, and what pending events add to it and hide.
 
@@ -44,6 +61,14 @@ class Moment:
         The head when the moment was made.
     pending : tuple of dict
         Events up to `seq` that may be pending, in order; what they say is taken from them.
+    added : mapping
+        By place, the documents that are visible whatever their collections say.
+    gone : mapping
+        By place, the documents that are not, with the event that retired them.
+    tag : TagName or None
+        The tag that was asked for, with its revision.
+    pins : tuple of Pinned
+        What it pins, then what the tags pin that it is based on: the first that fits stands.
     """
 
     seq: int
@@ -54,6 +79,8 @@ class Moment:
     pending: tuple[Document, ...] = ()
     added: Mapping[Place, Mapping[str, Document]] = field(default_factory=dict)
     gone: Mapping[Place, Mapping[str, int]] = field(default_factory=dict)
+    tag: TagName | None = None
+    pins: tuple[Pinned, ...] = ()
 
     @property
     def past(self) -> bool:
@@ -94,6 +121,18 @@ def with_pending(moment: Moment, pending: Iterable[Document]) -> Moment:
         added,
         gone,
     )
+
+
+def with_tag(moment: Moment, tag: TagName, pins: Sequence[Pinned]) -> Moment:
+    """Return a moment as a tag has it: what it pins is visible, retired or not."""
+    added = {place: dict(documents) for place, documents in moment.added.items()}
+    gone = {place: dict(events) for place, events in moment.gone.items()}
+    for pinned in pins:
+        for (database, collection, _), documents in pinned.documents.items():
+            for document in documents:
+                added.setdefault((database, collection), {})[document["_id"]] = document
+                gone.get((database, collection), {}).pop(document["_id"], None)
+    return replace(moment, asked=True, added=added, gone=gone, tag=tag, pins=tuple(pins))
 
 
 def followed(moment: Moment, later: Sequence[Document]) -> Moment:

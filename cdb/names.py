@@ -9,10 +9,12 @@ short name  ``epix10ka_000001``              a detector: its type, its number in
 long name   ``epix10ka_0123-45_0123-46``     a detector: its type, the ids of its panels
 ctype       ``pedestals``                    type of a constant, as an experiment's name
 database    ``cdb_rixx45619``                `PREFIX`, then an experiment or a short name
+tag         ``summer26``                     letters, digits, ``.``, ``_``, ``-``, a letter first
 =========== ================================ ================================================
 """
 
 import difflib
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ REGISTER = "cdb_detnames"
 MAX_DATABASE = 63  # bytes, MongoDB's limit
 MAX_PRIVATE = 49  # characters of a private database's name, psana's limit
 MAX_NAME = 127  # characters of any other name, psana's limit
+MAX_TAG = 64  # characters of a tag's name
 MAX_LONGNAME = 4096  # characters; a long name is only ever a value in a document
 LAST_NUMBER = 999_999
 
@@ -33,6 +36,8 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _TYPE = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 _SHORT = re.compile(r"([A-Za-z][A-Za-z0-9]*)_([0-9]{6})")
 _SHORT_AND_MORE = re.compile(_SHORT.pattern + "(_.*)?")
+_TAG = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
+_CITED = re.compile(r"([^#@]*)(?:#([0-9]{1,9}))?(?:@([0-9a-f]{8,64}))?")
 _LONG = re.compile(r"""[^\x00-\x20\x7f-\U0010ffff$/\\'"`]+""")
 
 
@@ -472,6 +477,100 @@ def note_on_ctype(ctype: str, dtype: str | None = None) -> str | None:
     if dtype is None or dtype in usual:
         return None
     return f"values of {ctype} are usually {known.dtype}, these are {dtype}; stored as they are"
+
+
+# Tags ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TagName:
+    """How a tag is cited.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    revision : int or None
+        Which of the tag's documents is meant; the last one without it.
+    server : str or None
+        How the identity of its store begins, of eight digits at least; any store without it.
+    """
+
+    name: str
+    revision: int | None = None
+    server: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The ``_id`` of the tag's document; of all revisions without one its beginning."""
+        digest = hashlib.sha256(self.name.encode()).hexdigest()[:16]
+        return digest if self.revision is None else f"{digest}{self.revision:08x}"
+
+    def __str__(self) -> str:
+        """Return it as it is written."""
+        revision = "" if self.revision is None else f"#{self.revision}"
+        return f"{self.name}{revision}" + (f"@{self.server}" if self.server else "")
+
+
+def check_tag(name: str) -> str:
+    """Return the name of a tag if it can be used.
+
+    Raises
+    ------
+    BadName
+        If it is no text of letters, digits and ``. _ -`` that begins with a letter, is too long,
+        or is a word for a time.
+
+    Examples
+    --------
+    >>> check_tag("summer26")
+    'summer26'
+    """
+    _check_text(name, "tag", MAX_TAG)
+    if not _TAG.fullmatch(name) or name.lower() == "now":
+        raise BadName(
+            f"tag {shown(name)} cannot be used: it begins with a letter and is made of ASCII "
+            "letters, digits, '.', '_' and '-', and 'now' is a time; good ones are 'summer26', "
+            "'rixx45619-final'"
+        )
+    return name
+
+
+def parse_tag(text: str) -> TagName:
+    """Return how a tag is cited: its name, ``name#revision``, ``name@server``, or all three.
+
+    Raises
+    ------
+    BadName
+        If the text has none of these forms.
+
+    Examples
+    --------
+    >>> parse_tag("summer26@1f3a9c0b")
+    TagName(name='summer26', revision=None, server='1f3a9c0b')
+    >>> parse_tag("summer26#3").revision
+    3
+    """
+    _check_text(text, "tag", 2 * MAX_TAG + 16)
+    parts = _CITED.fullmatch(text)
+    if parts is None:
+        raise BadName(
+            f"tag {shown(text)} cannot be understood; write its name, name#revision, or "
+            "name@server with the first eight or more digits of the server's identity"
+        )
+    name, revision, server = parts.groups()
+    return TagName(check_tag(name), None if revision is None else int(revision), server)
+
+
+def is_tag(text: str) -> bool:
+    """Return whether a text cites a tag, rather than an event or a time.
+
+    Examples
+    --------
+    >>> is_tag("summer26"), is_tag("42"), is_tag("2021-10-01T00:00:00Z"), is_tag("now")
+    (True, False, False, False)
+    """
+    return text[:1].isalpha() and text.lower() != "now"
 
 
 # In common -------------------------------------------------------------------------------------

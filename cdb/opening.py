@@ -40,7 +40,8 @@ def open(url: str | None = None) -> Database:  # noqa: A001 - users write cdb.op
     Returns
     -------
     database : Database
-        Nothing is connected or made before it is used.
+        Nothing is connected or made before it is used. A tag that ``CDB_TAG`` names answers
+        where a question names neither a state nor a tag; writes do not depend on it.
 
     Examples
     --------
@@ -49,7 +50,12 @@ def open(url: str | None = None) -> Database:  # noqa: A001 - users write cdb.op
     ...     db.get("epix_000001", "notes", run=8)[0]
     'some text'
     """
-    address = locate(url)[0]
+    db = _opened(locate(url)[0])
+    db.tag = os.environ.get("CDB_TAG") or None
+    return db
+
+
+def _opened(address: str) -> Database:
     if address.startswith(("http://", "https://")):
         from cdb.remote import open_service
 
@@ -77,11 +83,13 @@ def remade(
     run: int | None,
     time: int | None,
     rule: str,
-    seq: int,
+    seq: int | None,
+    tag: str | None,
     what: str,
 ) -> Detector | Calibconst:
     """Make a detector again in another process, from its reference."""
     detector = open(url).detector(
-        name, experiment=experiment, dbsuffix=dbsuffix, run=run, time=time, rule=rule, as_of=seq
-    )
+        name, experiment=experiment, dbsuffix=dbsuffix, run=run, time=time, rule=rule,
+        as_of=seq, tag=tag,
+    )  # fmt: skip
     return detector if what == "detector" else detector.calibconst

@@ -17,9 +17,11 @@ from cdb.indexes import Indexes
 from cdb.journal import Journal
 from cdb.lookup import Place, Question
 from cdb.moments import Head, Moment
+from cdb.names import TagName
 from cdb.search import Explanation
 from cdb.stores.base import Blob, Progress
 from cdb.stores.query import Query, Sort
+from cdb.tags import Meanings
 from cdb.validity import from_microseconds, microseconds, parse_run, parse_time, seconds
 
 logger = logging.getLogger(__name__)
@@ -61,12 +63,18 @@ class Readable:
         Where documents and bytes are.
     journal : Journal
         As given.
+    meanings : Meanings
+        What its tags mean.
+    tag : str or None
+        The tag that answers where neither a state nor a tag is asked for.
     """
 
     def __init__(self, journal: Journal) -> None:
         self.store = journal.store
         self.journal = journal
         self._blobs = Blobs(journal)
+        self.meanings = Meanings(journal)
+        self.tag: str | None = None
         self._indexes = Indexes(journal)
 
     # states ------------------------------------------------------------------------------------
@@ -76,8 +84,17 @@ class Readable:
         """S, the number of the last event."""
         return self.journal.head().seq
 
-    def moment(self, as_of: AsOf | None = None, *, head: Head | None = None) -> Moment:
-        """Return the state that an event or a time stands for, or the present one.
+    def moment(
+        self,
+        as_of: AsOf | None = None,
+        *,
+        tag: str | None = None,
+        experiment: str | None = None,
+        run: int | str | None = None,
+        time: Time | None = None,
+        head: Head | None = None,
+    ) -> Moment:
+        """Return the state that an event, a time or a tag stands for, or the present one.
 
         It can be given as `as_of` to several questions, which then see the same state.
 
@@ -85,16 +102,33 @@ class Readable:
         ----------
         as_of : int, datetime or str, optional
             Event or time.
+        tag : str, optional
+            Tag, instead.
+        experiment, run, time : optional
+            What is asked: a tag that runs answers each question by its own state.
         head : Head, optional
             The head, if it was asked for just now.
 
         Raises
         ------
         BadQuestion
-            If there is no such event yet.
+            If there is no such event yet, or if a state and a tag are given.
+        NotFound, WrongServer, WrongState
+            If there is no such tag, it is another store's, or invalid.
         """
+        if as_of is not None and tag is not None:
+            raise BadQuestion(f"as_of and tag {shown(tag)} are both given: give one of them")
         if isinstance(as_of, Moment):
             return as_of
+        cited = tag if tag is not None or as_of is not None else self.tag
+        if cited is not None:
+            return self.meanings.moment(
+                cited,
+                experiment=experiment,
+                run=None if run is None else parse_run(run),
+                time=None if time is None else seconds(parse_time(time)),
+                head=head,
+            )
         if as_of is None:
             return self.journal.moment(head=head)
         if isinstance(as_of, Integral) and not isinstance(as_of, bool):
@@ -109,7 +143,9 @@ class Readable:
 
     # names -------------------------------------------------------------------------------------
 
-    def short_name(self, detector: str, *, as_of: AsOf | None = None) -> str:
+    def short_name(
+        self, detector: str, *, as_of: AsOf | None = None, tag: str | None = None
+    ) -> str:
         """Return the short name of a detector.
 
         Parameters
@@ -118,6 +154,8 @@ class Readable:
             Short name, which is returned as it stands, or long name.
         as_of : int, datetime or str, optional
             Event or time.
+        tag : str, optional
+            Tag, instead.
 
         Raises
         ------
@@ -127,7 +165,7 @@ class Readable:
         names.check_detector(detector)
         if names.is_short_name(detector):
             return detector
-        return enrolment.short_name(self.journal, detector, self.moment(as_of))
+        return enrolment.short_name(self.journal, detector, self.moment(as_of, tag=tag))
 
     # looking up --------------------------------------------------------------------------------
 
@@ -143,6 +181,7 @@ class Readable:
         version: str | None = None,
         rule: str = "range",
         as_of: AsOf | None = None,
+        tag: str | None = None,
         allow_pickle: bool = False,
     ) -> tuple[Any, dict[str, Any]]:
         """Return the constant that holds.
@@ -167,6 +206,8 @@ class Readable:
             See `cdb.lookup`: range, latest, prior, closest, psana.
         as_of : int, datetime or str, optional
             The state after this event, or at this time, instead of now.
+        tag : str, optional
+            The state that this tag names, instead; see docs/tags.md.
         allow_pickle : bool, optional
             Whether to read a pickle that psana stored; only numpy arrays and plain containers
             come out of it.
@@ -189,7 +230,7 @@ class Readable:
         """
         found = self.version(
             detector, ctype, experiment=experiment, dbsuffix=dbsuffix, run=run, time=time,
-            version=version, rule=rule, as_of=as_of,
+            version=version, rule=rule, as_of=as_of, tag=tag,
         )  # fmt: skip
         return self.data(found, allow_pickle=allow_pickle), found.meta
 
@@ -205,12 +246,13 @@ class Readable:
         version: str | None = None,
         rule: str = "range",
         as_of: AsOf | None = None,
+        tag: str | None = None,
     ) -> Version:
         """Return the version that holds, without its data; see `get`."""
         names.check_ctype(ctype)
         question = _question(run, time, rule, experiment, version)
         names.check_detector(detector)
-        moment = self.moment(as_of)
+        moment = self.moment(as_of, tag=tag, experiment=experiment, run=run, time=time)
         short = self.short_name(detector, as_of=moment)
         places = lookup.places(short, experiment, dbsuffix, rule)
         found = search.winner(self.journal, moment, places, question, short, ctype)
@@ -232,7 +274,8 @@ class Readable:
             types.update(map(str, there("ctype", {})))
             begins.update(n for n in there("run", {"ctype": ctype}) if isinstance(n, int))
         where = ", ".join(dict.fromkeys(place.database for place in places))
-        state = f" as of event {moment.seq}" if moment.asked else ""
+        tag = f" of the tag {moment.tag}" if moment.tag else ""
+        state = f" as of event {moment.seq}{tag}" if moment.asked else ""
         sentence = f"no {ctype} of {short}{_asked(question)} in {where}{state}"
         if begins:
             some = ", ".join(map(str, sorted(begins)[:10]))
@@ -243,7 +286,13 @@ class Readable:
             return f"{sentence}; no constants at all are there, `cdb ls` shows what there is"
         return f"{sentence}; types there are: {', '.join(sorted(types))}"
 
-    def version_by_id(self, id: str, *, as_of: AsOf | None = None) -> Version:  # noqa: A002
+    def version_by_id(
+        self,
+        id: str,  # noqa: A002
+        *,
+        as_of: AsOf | None = None,
+        tag: str | None = None,
+    ) -> Version:
         """Return a version, also one that has left, without its data.
 
         Raises
@@ -251,7 +300,13 @@ class Readable:
         NotFound
             If the journal does not know the version.
         """
-        return deployments.version_by_id(self.journal, self.moment(as_of), id)
+        moment = self.moment(as_of, tag=tag)
+        for pins in moment.pins:
+            for (database, collection, _), documents in pins.documents.items():
+                for document in documents:
+                    if document["_id"] == id:
+                        return version_of(document, database, collection, seq=moment.seq)
+        return deployments.version_by_id(self.journal, moment, id)
 
     def data(
         self, version: Version, *, allow_pickle: bool = False, progress: Progress | None = None
@@ -315,6 +370,7 @@ class Readable:
         version: str | None = None,
         rule: str = "range",
         as_of: AsOf | None = None,
+        tag: str | None = None,
     ) -> Explanation:
         """Return every candidate with the reason why it won or lost.
 
@@ -323,7 +379,7 @@ class Readable:
         """
         names.check_ctype(ctype)
         question = _question(run, time, rule, experiment, version)
-        moment = self.moment(as_of)
+        moment = self.moment(as_of, tag=tag, experiment=experiment, run=run, time=time)
         short = self.short_name(detector, as_of=moment)
         places = lookup.places(short, experiment, dbsuffix, rule)
         return search.explain(self.journal, moment, places, question, short, ctype)
@@ -338,6 +394,7 @@ class Readable:
         time: Time | None = None,
         rule: str = "range",
         as_of: AsOf | None = None,
+        tag: str | None = None,
     ) -> Detector:
         """Return a detector with its `calibconst`, all as of one state.
 
@@ -352,14 +409,14 @@ class Readable:
         <Calibconst epix_000001 run 6: common_mode>
         """
         question = _question(run, time, rule, experiment)
-        moment = self.moment(as_of)
+        moment = self.moment(as_of, tag=tag, experiment=experiment, run=run, time=time)
         short = self.short_name(name, as_of=moment)
         places = lookup.places(short, experiment, dbsuffix, rule)
         versions = self._versions(moment, self._indexes.winners(moment, places, question))
         _warn_of_foreign(moment, versions.values())
         searched = ", ".join(dict.fromkeys(place.database for place in places))
         return self._handed_out(
-            short, name, experiment, dbsuffix, question, moment.seq, versions, searched
+            short, name, experiment, dbsuffix, question, moment.seq, moment.tag, versions, searched
         )
 
     def _handed_out(
@@ -370,6 +427,7 @@ class Readable:
         dbsuffix: str | None,
         question: Question,
         seq: int,
+        tag: TagName | None,
         versions: Mapping[str, Version],
         searched: str,
     ) -> Detector:
@@ -378,12 +436,13 @@ class Readable:
         if self.store.shared:
             from cdb.opening import remade  # above: it opens what is not open here
 
-            asked = (question.run, question.time, question.rule, seq)
+            state = (seq, None) if tag is None else (None, str(tag))
+            asked = (question.run, question.time, question.rule, *state)
             recipe = remade, (self.store.url, name, experiment, dbsuffix, *asked, "calibconst")
         calibconst = Calibconst(
             f"{short}{_asked(question)}", versions, self.data, searched=searched, recipe=recipe
         )
-        return Detector(short, name, experiment, question.run, seq, calibconst)
+        return Detector(short, name, experiment, question.run, seq, calibconst, tag)
 
     def holding(
         self,
@@ -395,13 +454,46 @@ class Readable:
         time: Time | None = None,
         rule: str = "range",
         as_of: AsOf | None = None,
+        tag: str | None = None,
     ) -> Holding:
         """Return which versions hold, without reading one; parameters are those of `get`."""
         question = _question(run, time, rule, experiment)
-        moment = self.moment(as_of)
+        moment = self.moment(as_of, tag=tag, experiment=experiment, run=run, time=time)
         short = self.short_name(name, as_of=moment)
         places = lookup.places(short, experiment, dbsuffix, rule)
         return Holding(short, moment, self._indexes.winners(moment, places, question))
+
+    def along(
+        self,
+        moment: Moment,
+        places: list[Place],
+        ctype: str,
+        *,
+        experiment: str | None = None,
+        time: int | None = None,
+    ) -> list[tuple[int, tuple[str, str] | None]]:
+        """Return where, along the runs, the winner of rule `range` changes, and to whom.
+
+        Parameters
+        ----------
+        moment : Moment
+            As of when.
+        places : list of Place
+            Where to look, in order.
+        ctype : str
+            Type of the constant.
+        experiment : str, optional
+            Whose analysis it is.
+        time : int, optional
+            Look only at what is valid from this second or earlier [Unix].
+
+        Returns
+        -------
+        along : list of (int, (str, str) or None)
+            Runs, 0 first, with database and id of what wins from there on.
+        """
+        found = self._indexes.along(moment, places, ctype, experiment=experiment, time=time)
+        return [(run, best and (best[0].database, best[1])) for run, best in found]
 
     def versions(self, holding: Holding) -> dict[str, Version]:
         """Return the versions that hold, by type."""
@@ -415,9 +507,9 @@ class Readable:
             ids.setdefault(place, []).append(version_id)
         found: dict[str, Version] = {}
         for place, wanted in ids.items():
-            query = {"_id": {"$in": wanted}}
             added = moment.added.get((place.database, place.collection), {})
             documents = [added[id_] for id_ in wanted if id_ in added]
+            query = {"_id": {"$in": [id_ for id_ in wanted if id_ not in added]}}
             documents += self.store.find(place.database, place.collection, query)
             for document in documents:
                 version = version_of(document, place.database, place.collection, seq=moment.seq)
@@ -441,6 +533,7 @@ class Readable:
         limit: int = 0,
         after: listing.Mark | None = None,
         as_of: AsOf | None = None,
+        tag: str | None = None,
     ) -> list[Version]:
         """Return the visible versions that fit, without payloads, by type and first run.
 
@@ -471,6 +564,8 @@ class Readable:
             Only those after this place in the list, as a service gives it from page to page.
         as_of : int, datetime or str, optional
             Event or time.
+        tag : str, optional
+            Tag, instead.
 
         Raises
         ------
@@ -486,7 +581,7 @@ class Readable:
         if limit < 0:
             raise BadQuestion(f"limit is {limit}; give 0 (for all) or more")
         question = _question(run, time, "range", experiment)
-        moment = self.moment(as_of)
+        moment = self.moment(as_of, tag=tag, experiment=experiment, run=run, time=time)
         short = None if detector is None else self.short_name(detector, as_of=moment)
         places = listing.shelves(self.journal, moment, short, experiment, dbsuffix)
         return listing.find(
@@ -511,9 +606,10 @@ class Readable:
         dbsuffix: str | None = None,
         rule: str = "range",
         as_of: AsOf | None = None,
+        tag: str | None = None,
     ) -> list[str]:
         """Return the databases that a look-up asks, in order; parameters are those of `get`."""
-        moment = self.moment(as_of)
+        moment = self.moment(as_of, tag=tag, experiment=experiment)
         places = lookup.places(self.short_name(detector, as_of=moment), experiment, dbsuffix, rule)
         return list(dict.fromkeys(place.database for place in places))
 
@@ -524,9 +620,10 @@ class Readable:
         dbsuffix: str | None,
         *,
         as_of: AsOf | None = None,
+        tag: str | None = None,
     ) -> str:
         """Return the database that `find` and `history` look into; parameters are theirs."""
-        moment = self.moment(as_of)
+        moment = self.moment(as_of, tag=tag, experiment=experiment)
         if detector is not None:
             short = self.short_name(detector, as_of=moment)
             return names.databases_of(short, experiment, dbsuffix)[0]
@@ -539,7 +636,11 @@ class Readable:
         return [made["database"] for made in deployments.fate_of(self.journal, id).copies]
 
     def databases(
-        self, *, may_read: Callable[[str], bool] = lambda _: True, as_of: AsOf | None = None
+        self,
+        *,
+        may_read: Callable[[str], bool] = lambda _: True,
+        as_of: AsOf | None = None,
+        tag: str | None = None,
     ) -> list[dict[str, Any]]:
         """Return the databases: `database`, and its `collections` with their `documents`.
 
@@ -549,8 +650,10 @@ class Readable:
             From the name of a database to whether it is to be listed.
         as_of : int, datetime or str, optional
             Event or time.
+        tag : str, optional
+            Tag, instead.
         """
-        return listing.databases(self.journal, self.moment(as_of), may_read)
+        return listing.databases(self.journal, self.moment(as_of, tag=tag), may_read)
 
     def history(
         self,
@@ -560,46 +663,55 @@ class Readable:
         experiment: str | None = None,
         dbsuffix: str | None = None,
         as_of: AsOf | None = None,
+        tag: str | None = None,
     ) -> list[Version]:
         """Return all versions, newest first; of those that left, who did it, when and why.
 
         Parameters are those of `find`.
         """
         names.check_ctype(ctype)
-        moment = self.moment(as_of)
+        moment = self.moment(as_of, tag=tag, experiment=experiment)
         short = self.short_name(detector, as_of=moment)
         database = names.databases_of(short, experiment, dbsuffix)[0]
         return listing.history(self.journal, moment, database, short, ctype)
 
-    def detectors(self, *, as_of: AsOf | None = None) -> list[dict[str, Any]]:
+    def detectors(
+        self, *, as_of: AsOf | None = None, tag: str | None = None
+    ) -> list[dict[str, Any]]:
         """Return the known detectors: short name, long name, types there are.
 
         Parameters
         ----------
         as_of : int, datetime or str, optional
             Event or time: only detectors that had constants or a long name then.
+        tag : str, optional
+            Tag, instead.
 
         Returns
         -------
         detectors : list of dict
             With `detector`, `longname` and `ctypes`.
         """
-        return listing.detectors(self.journal, self.moment(as_of))
+        return listing.detectors(self.journal, self.moment(as_of, tag=tag))
 
-    def experiments(self, *, as_of: AsOf | None = None) -> list[dict[str, Any]]:
+    def experiments(
+        self, *, as_of: AsOf | None = None, tag: str | None = None
+    ) -> list[dict[str, Any]]:
         """Return the known experiments with their detectors.
 
         Parameters
         ----------
         as_of : int, datetime or str, optional
             Event or time: only those with constants then.
+        tag : str, optional
+            Tag, instead.
 
         Returns
         -------
         experiments : list of dict
             With `experiment` and `detectors`.
         """
-        return listing.experiments(self.journal, self.moment(as_of))
+        return listing.experiments(self.journal, self.moment(as_of, tag=tag))
 
 
 def _question(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from cdb import validity
 from cdb.constant import RETIRED, Version, version_of
@@ -120,10 +120,35 @@ def _first(
     both_forms: bool,
 ) -> tuple[Place, Document] | None:
     for place in places:
+        rule = rule_at(place, question)
         asking = _Asking(journal, moment, place, detector, _wanted(question, ctype), both_forms)
-        document = asking.best(rule_at(place, question))
+        pin = pinned(moment, place, ctype, rule, question.version)
+        document = asking.best(rule) if pin is None else pin.document
         if document is not None:
             return place, document
+    return None
+
+
+class Pin(NamedTuple):
+    """A document that stands in its place, and the tag that pins it there."""
+
+    document: Document
+    tag: str
+
+
+def pinned(
+    moment: Moment, place: Place, ctype: str, rule: Rule, label: str | None = None
+) -> Pin | None:
+    """Return the pinned version that a rule chooses in a place, None if it admits none.
+
+    What a tag pins itself goes before what the tags pin that it is based on.
+    """
+    for pins in moment.pins:
+        documents = pins.documents.get((place.database, place.collection, ctype), ())
+        rows = {row_of(d): d for d in documents if label in (None, d.get("version"))}
+        best = choose(rows, rule)
+        if best is not None:
+            return Pin(rows[best], pins.tag)
     return None
 
 
@@ -213,10 +238,11 @@ def explain(
         hidden += _otherwise_labelled(visible, question.version)
         named = [v for v in visible if question.version in (None, v.meta.get("version"))]
         rows = {row_of(version.meta): version for version in named}
-        best = choose(rows, rule)
-        ranked = sorted(rows, key=lambda row, r=rule: _standing(row, r), reverse=True)  # type: ignore[misc]
+        pin = pinned(moment, place, ctype, rule, question.version)
+        best = choose(rows, rule) if pin is None else row_of(pin.document)
+        ranked = sorted(rows, key=lambda row, r=rule, b=best: _standing(row, r, b), reverse=True)  # type: ignore[misc]
         for row in ranked:
-            reason = _reason(row, rule, best, place, won)
+            reason = _reason(row, rule, best, place, won, pin)
             candidates.append(Candidate(rows[row], reason))
         candidates += hidden
         if won is None and best is not None:
@@ -232,18 +258,24 @@ def _otherwise_labelled(versions: Sequence[Version], label: str | None) -> list[
     return [Candidate(v, f"has the label {shown(has)}") for v, has in labels if has != label]
 
 
-def _standing(row: Row, rule: Rule) -> tuple[Any, ...]:
+def _standing(row: Row, rule: Rule, best: Row | None) -> tuple[Any, ...]:
     admitted = rule.why_not(row) is None
-    return (admitted, rule.rank(row) if admitted else (row.order, row.id))
+    return (row == best, admitted, rule.rank(row) if admitted else (row.order, row.id))
 
 
-def _reason(row: Row, rule: Rule, best: Row | None, place: Place, won: Version | None) -> str:
+def _reason(
+    row: Row, rule: Rule, best: Row | None, place: Place, won: Version | None, pin: Pin | None
+) -> str:
     refused = rule.why_not(row)
     if refused:
         return refused
     if won is not None:
         return f"not asked: {won.database} had one"
     assert best is not None  # this row is admitted
+    if pin is not None and row == best:
+        return f"wins: pinned by tag {pin.tag}"
+    if pin is not None:
+        return f"passed over: tag {pin.tag} pins {best.id}"
     if row == best:
         return "wins: " + _merit(rule, place)
     return _weaker(row, best, rule)

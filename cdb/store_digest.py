@@ -15,7 +15,7 @@ from cdb.journal import Journal
 from cdb.ledger import Ledger, places
 from cdb.names import PREFIX
 from cdb.stores.base import Store
-from cdb.stores.layout import JOURNAL_DATABASE, TOKENS
+from cdb.stores.layout import JOURNAL_DATABASE, TAGS, TOKENS
 
 ATTEMPTS = 3
 _ALL_BITS = 2**256
@@ -67,7 +67,8 @@ def store_digest(journal: Journal) -> StoreDigest:
 
 def _documents(store: Store, ledger: Ledger) -> tuple[int, int]:
     total = number = 0
-    for place in (*places(store), (JOURNAL_DATABASE, TOKENS)):
+    beside = ((JOURNAL_DATABASE, TAGS), (JOURNAL_DATABASE, TOKENS))
+    for place in (*places(store), *beside):
         for document in store.find(*place):
             total = (total + _number([*place, document])) % _ALL_BITS
             number += 1

@@ -22,6 +22,7 @@ JOURNAL_DATABASE = "cdbjournal"
 JOURNAL = "journal"
 INVENTORY = "inventory"
 TOKENS = "tokens"
+TAGS = "tags"
 REGISTER_DATABASE = "cdb_detnames"
 
 JOURNAL_INDEXES = (

@@ -19,6 +19,7 @@ STATUS: tuple[tuple[type[CalibError], int], ...] = (
     (errors.NotBundled, 404),
     (errors.Purged, 410),
     (errors.WrongState, 409),
+    (errors.WrongServer, 409),
     (errors.Duplicate, 409),
     (errors.TooSlow, 408),
     (errors.BadRange, 416),
