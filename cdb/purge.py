@@ -6,9 +6,10 @@ finished by whoever comes next, as with any pending event.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from cdb import tags
 from cdb.constant import RETIRED, Version, version_of
 from cdb.errors import BadQuestion
 from cdb.events import PURGE, Proposal, entry
@@ -62,12 +63,16 @@ class Purgeable:
         Length [bytes].
     versions : tuple of Version
         Who names them.
+    tags : tuple of str
+        The tags, invalid ones left out, in whose states one of them is visible, or that pin one:
+        for these the bytes stay.
     """
 
     database: str
     blob_id: str
     nbytes: int
     versions: tuple[Version, ...]
+    tags: tuple[str, ...] = ()
 
 
 def purgeable(journal: Journal, choice: Choice) -> tuple[list[Purgeable], int]:
@@ -78,16 +83,18 @@ def purgeable(journal: Journal, choice: Choice) -> tuple[list[Purgeable], int]:
     journal : Journal
         Of the store.
     choice : Choice
-        Which versions; bytes that also others name stay.
+        Which versions; bytes that also others name stay, and those with `Purgeable.tags`.
     """
     moment = journal.moment()
+    needs = tags.needs(journal, moment)
     filed: dict[str, list[str]] = {}
     for database, collection in places(journal.store):
         if database != REGISTER:
             filed.setdefault(database, []).append(collection)
     found: list[Purgeable] = []
     for database, collections in filed.items():
-        found += _in_database(journal, moment, database, collections, choice)
+        for one in _in_database(journal, moment, database, collections, choice):
+            found.append(replace(one, tags=_needed(needs, one)))
     return found, moment.seq
 
 
@@ -116,6 +123,15 @@ def _in_database(
             yield Purgeable(database, blob.id, blob.nbytes, tuple(gone[blob.id]))
 
 
+def _needed(needs: Iterable[tags.Need], one: Purgeable) -> tuple[str, ...]:
+    """Return the tags that answer with any version of some bytes."""
+    return tuple(
+        need.tag
+        for need in needs
+        if any(need.is_for(version.id, version.seq, version.out) for version in one.versions)
+    )
+
+
 def purge(
     journal: Journal, found: Sequence[Purgeable], *, seen: int, reason: str
 ) -> list[Purgeable]:
@@ -126,7 +142,8 @@ def purge(
     journal : Journal
         Of the store.
     found : sequence of Purgeable
-        As `purgeable` found them; what a visible version has come to name since is left.
+        As `purgeable` found them; what a visible version or a tag names, or has come to name
+        since, is left.
     seen : int
         The head that they were seen at.
     reason : str
@@ -148,7 +165,10 @@ def _purge_some(
 
     def propose(moment: Moment) -> Proposal | None:
         named = _named_since(journal, seen, moment)
-        chosen[:] = [one for name, one in some.items() if name not in named]
+        needs = tags.needs(journal, moment)
+        chosen[:] = [
+            one for name, one in some.items() if name not in named and not _needed(needs, one)
+        ]
         entries = [_entry(one) for one in chosen]
         blobs = frozenset((one.database, one.blob_id) for one in chosen)
         return _Purge(
@@ -180,11 +200,11 @@ def _names(event: Mapping[str, Any]) -> Iterator[Name]:
 
 
 class _Purge(Proposal):
-    """A purge, which rests on nobody naming the bytes."""
+    """A purge, which rests on nobody naming the bytes, and on the tags there are."""
 
     def is_stale_after(self, event: Mapping[str, Any]) -> bool:
-        """Return whether an event names bytes that were to be removed."""
-        return any(name in self.blobs for name in _names(event))
+        """Return whether an event names bytes that were to be removed, or is of a tag."""
+        return event["action"] == tags.TAG or any(name in self.blobs for name in _names(event))
 
 
 def detectors_of(found: Iterable[Purgeable]) -> dict[str, list[Purgeable]]:

@@ -519,6 +519,44 @@ def _documents(
             yield made
 
 
+@dataclass(frozen=True)
+class Need:
+    """What a tag answers with: what is visible in its states, and what it pins.
+
+    Attributes
+    ----------
+    tag : str
+        Its name.
+    states : frozenset of int
+        Every S of it.
+    pinned : frozenset of str
+        Ids of versions.
+    """
+
+    tag: str
+    states: frozenset[int]
+    pinned: frozenset[str]
+
+    def is_for(self, id: str, seq: int | None, out: int | None) -> bool:  # noqa: A002
+        """Return whether the tag may answer with a version that an event added and one retired."""
+        if id in self.pinned:
+            return True
+        added, left = seq or 0, out or float("inf")
+        return any(added <= state < left for state in self.states)
+
+
+def needs(journal: Journal, moment: Moment) -> list[Need]:
+    """Return what the tags answer with that are not invalid."""
+    meanings = Meanings(journal)
+    found = []
+    for tag in current(journal, moment):
+        if tag.state != INVALID:
+            chain = meanings.chain(tag, moment)
+            pinned = frozenset(pin.id for each in chain for pin in each.pins)
+            found.append(Need(tag.name, frozenset(states_of(chain)), pinned))
+    return found
+
+
 def states_of(chain: Iterable[Tag]) -> set[int]:
     """Return every S that a tag may answer with."""
     chain = list(chain)

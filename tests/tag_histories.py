@@ -47,9 +47,9 @@ class Account:
 
     def state_for(self, asked: Asked) -> int:
         for at, experiment, run, _ in reversed(self.steps):
-            if run is not None and experiment == asked.experiment:
-                if asked.run is None or asked.run >= run:
-                    return at
+            of_runs = run is not None and experiment == asked.experiment
+            if of_runs and (asked.run is None or asked.run >= run):
+                return at
         for at, _, _, time in reversed(self.steps):
             if time is None:
                 continue

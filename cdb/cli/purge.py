@@ -43,8 +43,8 @@ def purge_command(
 ) -> None:
     """Remove for good the bytes of retired and replaced versions; documents and history stay.
 
-    Bytes that a visible version names are kept. What is to be removed is told first; nothing
-    happens without --yes. Later reads of these versions as of the past say who purged them.
+    Bytes that a visible version names are kept, and those that a tag answers with, unless it is
+    invalid. What is to be removed is told first; nothing happens without --yes. Later reads of these versions as of the past say who purged them.
     """
     import cdb
     from cdb.purge import Choice, purge, purgeable
@@ -52,9 +52,12 @@ def purge_command(
     with cdb.open(url) as db:
         short = db.short_name(detector) if detector else None
         choice = Choice(short, ctype, experiment, None if before is None else db.moment(before).seq)
-        found, seen = purgeable(db.journal, choice)
+        every, seen = purgeable(db.journal, choice)
+        found = [one for one in every if not one.tags]
+        kept = [one for one in every if one.tags]
         if not as_json:
             _tell(found)
+            _tell_kept(kept)
         purged: list[Purgeable] = []
         if found and not dry_run:
             if not yes:
@@ -63,7 +66,8 @@ def purge_command(
                 raise Failure("nothing was done: say why with -m, it is kept for ever")
             purged = purge(db.journal, found, seen=seen, reason=reason)
     if as_json:
-        output.as_json(_facts(found) | {"purged": len(purged), "dry_run": dry_run})
+        more = {"kept": _kept(kept), "purged": len(purged), "dry_run": dry_run}
+        output.as_json(_facts(found) | more)
     elif found:
         left = f", {len(found) - len(purged)} left: named again" if purged != found else ""
         output.tell("nothing was removed" if dry_run else f"{len(purged)} payloads removed{left}")
@@ -80,6 +84,17 @@ def _facts(found: "Sequence[Purgeable]") -> dict[str, Any]:
             {"detector": name, **_counts(some)} for name, some in detectors_of(found).items()
         ],
     }
+
+
+def _kept(kept: "Sequence[Purgeable]") -> dict[str, int]:
+    """Return how many payloads each tag keeps."""
+    tags = sorted({tag for one in kept for tag in one.tags})
+    return {tag: sum(tag in one.tags for one in kept) for tag in tags}
+
+
+def _tell_kept(kept: "Sequence[Purgeable]") -> None:
+    for tag, number in _kept(kept).items():
+        output.tell(f"{number} payloads stay: the tag {tag} answers with them")
 
 
 def _counts(found: "Sequence[Purgeable]") -> dict[str, Any]:
