@@ -57,7 +57,7 @@ class Database(Readable):
     ) -> None:
         super().__init__(Journal(store, step=step, now=now))
         self.copies = Copies(self.journal)
-        self.tags = Tags(self)
+        self.tags: Tags = Tags(self)
 
     def __enter__(self) -> Self:
         """Use as a context: closed at its end."""

@@ -50,12 +50,14 @@ def open(url: str | None = None) -> Database:  # noqa: A001 - users write cdb.op
     ...     db.get("epix_000001", "notes", run=8)[0]
     'some text'
     """
-    db = _opened(locate(url)[0])
+    db = open_present(url)
     db.tag = os.environ.get("CDB_TAG") or None
     return db
 
 
-def _opened(address: str) -> Database:
+def open_present(url: str | None = None) -> Database:
+    """Open a database that answers as of now, whatever ``CDB_TAG`` says; see `open`."""
+    address = locate(url)[0]
     if address.startswith(("http://", "https://")):
         from cdb.remote import open_service
 

@@ -7,13 +7,14 @@ import json
 import logging
 import secrets
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from cdb import names
 from cdb.actor import actor
+from cdb.affected import Affected
 from cdb.blobs import Blobs
 from cdb.calibconst import Detector
 from cdb.constant import Version, check_given
@@ -22,6 +23,7 @@ from cdb.errors import BadQuestion, NotFound
 from cdb.lookup import Question
 from cdb.moments import Moment
 from cdb.remote_journal import RemoteJournal
+from cdb.remote_tags import RemoteTags
 from cdb.search import Candidate, Explanation
 from cdb.stores.cache import Cache, default_cache
 from cdb.stores.cached import CachedStore
@@ -98,6 +100,7 @@ class RemoteDatabase(Database):
         self.service = service
         self.journal = RemoteJournal(store, service.transport)
         self._blobs = Blobs(self.journal)
+        self.tags = RemoteTags(service, _writer)
 
     def info(self) -> dict[str, Any]:
         """Return what the service says of itself: server, seq, caller, limits."""
@@ -137,14 +140,13 @@ class RemoteDatabase(Database):
 
     def _document(self, given: Given) -> Given:
         """Return what is to be said besides the payload: who writes is said as seen from here."""
-        writer = actor()
         named = {name: value for name, value in given.items() if name not in ("fields", "key")}
         fields = {k: v for k, v in given.get("fields", {}).items() if v is not None}
         check_given(fields)
         extpars = fields.get("extpars", {})
         if isinstance(extpars, Mapping):
             fields["extpars"] = {"command": " ".join(sys.argv), **extpars}
-        return _plain({**fields, **named, "host": writer.host, "cwd": writer.folder})
+        return _plain({**fields, **named, **_writer()})
 
     @like(Database.upload)
     def upload(self, given: Given) -> None:
@@ -230,6 +232,7 @@ class RemoteDatabase(Database):
             given.get("dbsuffix"),
             question,
             answer["seq"],
+            _tag_of(answer),
             versions,
             _searched(answer),
         )
@@ -254,6 +257,7 @@ class RemoteDatabase(Database):
             # It holds the state, which is the same for all pages.
             given["after"] = answer["next"]
             given.pop("as_of", None)
+            given.pop("tag", None)
 
     @like(Database.history)
     def history(self, given: Given) -> list[Version]:
@@ -276,6 +280,13 @@ class RemoteDatabase(Database):
         may_read = given.pop("may_read")
         found = self._get("/v1/databases", given)["databases"]
         return [each for each in found if may_read(each["database"])]
+
+    # comparing ---------------------------------------------------------------------------------
+
+    @like(Database.affected)
+    def affected(self, given: Given) -> Iterator[Affected]:
+        """See `Database.affected`."""
+        return self.tags.compare(**given)
 
     # retiring and mending ----------------------------------------------------------------------
 
@@ -312,7 +323,9 @@ class RemoteDatabase(Database):
     # requests ----------------------------------------------------------------------------------
 
     def _get(self, path: str, given: Given) -> dict[str, Any]:
-        return self.service.transport.get(path, _plain(given))
+        states = given.keys() & {"as_of", "tag", "after"}
+        default = {} if states or self.tag is None else {"tag": self.tag}
+        return self.service.transport.get(path, _plain({**given, **default}))
 
     def _post(self, path: str, content: Given, key: str) -> dict[str, Any]:
         return self.service.transport.post(path, content, key=key)
@@ -390,6 +403,17 @@ def _version(answer: Mapping[str, Any], *, new: bool = False) -> Version:
         new=new,
         note=meta.pop("note", ""),
     )
+
+
+def _tag_of(answer: Mapping[str, Any]) -> names.TagName | None:
+    """Return the tag that a service answers by."""
+    tag = answer.get("tag")
+    return None if tag is None else names.TagName(tag["name"], int(tag["id"][16:], 16))
+
+
+def _writer() -> Given:
+    writer = actor()
+    return {"host": writer.host, "cwd": writer.folder}
 
 
 def _searched(answer: Mapping[str, Any]) -> str:

@@ -204,7 +204,7 @@ class Tags:
         WrongState
             If a version has left, or is pinned; if the tag is in a later state, or full.
         """
-        ids = _ids(version)
+        ids = ids_of(version)
 
         def change(moment: Moment, tag: Tag) -> _Fields:
             _check_state(tag, PINNABLE, "pinned in")
@@ -234,7 +234,7 @@ class Tags:
         WrongState
             If the tag is in a later state.
         """
-        ids = _ids(version)
+        ids = ids_of(version)
 
         def change(_: Moment, tag: Tag) -> _Fields:
             _check_state(tag, PINNABLE, "unpinned in")
@@ -441,7 +441,14 @@ def _check_text(what: str, text: object) -> None:
         raise BadQuestion(f"{what} is {shown(text)}; it must be a text")
 
 
-def _ids(version: str | Sequence[str]) -> list[str]:
+def ids_of(version: str | Sequence[str]) -> list[str]:
+    """Return the ids of one version or several.
+
+    Raises
+    ------
+    BadQuestion
+        If there is none.
+    """
     ids = [version] if isinstance(version, str) else list(dict.fromkeys(version))
     if not ids:
         raise BadQuestion("no version is named; `cdb history` shows the ids")

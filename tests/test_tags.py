@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from cdb.digest import store_digest
 
 from cdb import tagging, tags
 from cdb.backup import Export, Import
 from cdb.database import Database
-from cdb.digest import store_digest
 from cdb.errors import (
     BadName,
     BadQuestion,

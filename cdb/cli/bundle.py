@@ -54,7 +54,7 @@ def make_command(
     The file answers the same questions as the store did when it was made. It is only read. A
     service will do as well as a store, for what you may read of it.
     """
-    import cdb
+    from cdb.opening import open_present
     from cdb.packing import Asked, Packing
     from cdb.validity import RunRange
 
@@ -63,7 +63,7 @@ def make_command(
     asked = Asked(experiments, detectors, dbsuffixes, between, everything)
     if path.exists() and not dry_run:
         options.confirm(f"{path} is there; replace it?", yes=yes)
-    with cdb.open(url) as db, Packing(db, asked, as_of=as_of) as packing:
+    with open_present(url) as db, Packing(db, asked, as_of=as_of) as packing:
         made = packing.planned
         if not dry_run:
             what = f"packing {output.size(made.nbytes)}"

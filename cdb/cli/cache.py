@@ -141,6 +141,7 @@ def clear_command(as_json: bool, dry_run: bool) -> None:
 @options.times
 @options.rule
 @options.as_of
+@options.tag
 @options.json_
 @options.url
 def prefetch_command(
@@ -153,6 +154,7 @@ def prefetch_command(
     time_sec: int | str | None,
     rule: str,
     as_of: int | str | None,
+    tag: str | None,
     as_json: bool,
     url: str | None,
 ) -> None:
@@ -168,7 +170,7 @@ def prefetch_command(
             )
         constants = db.detector(
             detector, experiment=experiment, dbsuffix=dbsuffix, run=run, time=time, rule=rule,
-            as_of=as_of,
+            as_of=as_of, tag=tag,
         ).calibconst  # fmt: skip
         versions = [constants.version(ctype) for ctype in ctypes or constants]
         total = sum(version.nbytes or 0 for version in versions)

@@ -111,10 +111,10 @@ def amend_command(
     The version itself never changes: a successor takes its place, under a new id. What would be
     hidden by that, runs or times that it no longer covers, is asked about first.
     """
-    import cdb
+    from cdb.opening import open_present
 
     changes["time"] = options.given_time(time_stamp, time_sec)
-    with cdb.open(url) as db:
+    with open_present(url) as db:
         version = db.amend(id, **changes, reason=reason, dry_run=True)
         if not dry_run:
             old = db.version_by_id(id)

@@ -42,6 +42,7 @@ def show_command(which: options.Which, as_json: bool, url: str | None) -> None:
 @options.label
 @click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="At most N.")
 @options.as_of
+@options.tag
 @options.json_
 @options.url
 def ls_command(
@@ -55,6 +56,7 @@ def ls_command(
     version: str | None,
     limit: int | None,
     as_of: int | str | None,
+    tag: str | None,
     as_json: bool,
     url: str | None,
 ) -> None:
@@ -71,11 +73,11 @@ def ls_command(
         if all(given is None for given in filters):
             from cdb.cli.stores import print_contents
 
-            print_contents(db, as_of, as_json=as_json)
+            print_contents(db, as_of, tag, as_json=as_json)
             return
         found = db.find(
             detector=detector, ctype=ctype, experiment=experiment, dbsuffix=dbsuffix, run=run,
-            time=time, version=version, limit=limit or 0, as_of=as_of,
+            time=time, version=version, limit=limit or 0, as_of=as_of, tag=tag,
         )  # fmt: skip
     versions.print_all(found, as_json=as_json)
 
@@ -92,6 +94,7 @@ def ls_command(
 @options.experiment
 @options.dbsuffix
 @options.as_of
+@options.tag
 @options.json_
 @options.url
 def history_command(
@@ -100,6 +103,7 @@ def history_command(
     experiment: str | None,
     dbsuffix: str | None,
     as_of: int | str | None,
+    tag: str | None,
     as_json: bool,
     url: str | None,
 ) -> None:
@@ -107,7 +111,9 @@ def history_command(
     import cdb
 
     with cdb.open(url) as db:
-        found = db.history(detector, ctype, experiment=experiment, dbsuffix=dbsuffix, as_of=as_of)
+        found = db.history(
+            detector, ctype, experiment=experiment, dbsuffix=dbsuffix, as_of=as_of, tag=tag
+        )
     versions.print_all(found, as_json=as_json)
 
 

@@ -48,10 +48,10 @@ def journal_command(
 
     Over a service these are the events that you may read; -n N looks at the last N there are.
     """
-    import cdb
     from cdb.events import ELSEWHERE
+    from cdb.opening import open_present
 
-    with cdb.open(url) as db:
+    with open_present(url) as db:
         if verify:
             number = db.journal.verify()
             if as_json:

@@ -47,6 +47,10 @@ COMMANDS = {
         "cache": ("cache", "Look after the folder that keeps a remote store's payloads."),
         "completion": ("completion", "Print the script that makes a shell complete."),
     },
+    "Time": {
+        "tag": ("tags", "Give states names: freeze, pin, advance, compare them."),
+        "affected": ("tags", "Say what two states or tags answer differently."),
+    },
     "Service": {
         "serve": ("serve", "Put the store on the network."),
         "token": ("tokens", "Say who may do what: create, list and revoke tokens."),

@@ -4,14 +4,17 @@ import functools
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
 from cdb.cli import output
 from cdb.cli.command import Failure
-from cdb.errors import BadRun, BadTime, CalibError
+from cdb.errors import BadName, BadRun, BadTime, CalibError
+
+if TYPE_CHECKING:
+    from cdb.database import Database
 
 Decorator = Callable[[Any], Any]
 
@@ -46,24 +49,45 @@ def _complete_detector(
     return _complete_name(context, typed, "detector", "detectors")
 
 
-def _complete_experiment(
+def complete_experiment(
     context: click.Context, _: click.Parameter, typed: str
 ) -> list[CompletionItem]:
+    """Return the names of experiments."""
     return _complete_name(context, typed, "experiment", "experiments")
+
+
+def complete_tag_state(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Return the states of tags."""
+    from cdb.tags import STATES
+
+    return [CompletionItem(state) for state in STATES if state.startswith(typed)]
+
+
+def complete_tag(context: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Return the names of tags."""
+    return _complete(context, typed, lambda db: [tag.name for tag in db.tags.list()])
 
 
 def _complete_name(
     context: click.Context, typed: str, field: str, method: str
 ) -> list[CompletionItem]:
+    return _complete(
+        context, typed, lambda db: [str(known[field]) for known in getattr(db, method)()]
+    )
+
+
+def _complete(
+    context: click.Context, typed: str, names: Callable[["Database"], list[str]]
+) -> list[CompletionItem]:
     """Return names in a local store; a shell does not wait for a server."""
-    from cdb.opening import locate, open  # noqa: A004
+    from cdb.opening import locate, open_present
 
     address = locate(context.params.get("url"))[0]
     if not address.startswith("file:"):
         return []
     try:
-        with open(address) as db:
-            found = [str(known[field]) for known in getattr(db, method)()]
+        with open_present(address) as db:
+            found = names(db)
     except (CalibError, OSError):
         return []
     return [CompletionItem(name) for name in found if name.startswith(typed)]
@@ -108,6 +132,39 @@ def state(
     return found if isinstance(found, int) else _time(context, parameter, value)
 
 
+def _as_of(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> int | str | None:
+    """Return a state; it and a tag are two answers to one question."""
+    return state(context, parameter, _alone(context, value, "tag"))
+
+
+def _tag(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Return how a tag is cited."""
+    from cdb.names import parse_tag
+
+    if value is not None:
+        _parsed(parse_tag, value, context, parameter)
+    return _alone(context, value, "as_of")
+
+
+def _alone(context: click.Context, value: str | None, other: str) -> str | None:
+    if value is not None and context.params.get(other) is not None:
+        raise click.UsageError("--as-of and --tag are both given: give one of them", context)
+    return value
+
+
+def state_or_tag(
+    context: click.Context, parameter: click.Parameter, value: str
+) -> int | str | None:
+    """Return a state, or how a tag is cited."""
+    from cdb.names import is_tag
+
+    if is_tag(value):
+        return _tag(context, parameter, value)
+    return state(context, parameter, value)
+
+
 def _number(value: str | None) -> int | str | None:
     # Python refuses to convert thousands of digits.
     return int(value) if value is not None and value.isdecimal() and len(value) < 20 else value
@@ -118,7 +175,7 @@ def _parsed(
 ) -> Any:
     try:
         return parse(value)
-    except (BadRun, BadTime) as error:
+    except (BadName, BadRun, BadTime) as error:
         raise click.BadParameter(str(error), context, parameter) from None
 
 
@@ -182,7 +239,7 @@ experiment = click.option(
     "--experiment",
     metavar="NAME",
     help="Experiment, whose own database comes before the detector's.",
-    shell_complete=_complete_experiment,
+    shell_complete=complete_experiment,
 )
 dbsuffix = click.option(
     "-S", "--dbsuffix", metavar="SUFFIX", help="Private database of the detector."
@@ -234,8 +291,15 @@ before = click.option(
 as_of = click.option(
     "--as-of",
     metavar="S",
-    callback=state,
+    callback=_as_of,
     help="Answer as the store stood: after event S, or at a time with its zone.",
+)
+tag = click.option(
+    "--tag",
+    metavar="TAG",
+    callback=_tag,
+    shell_complete=complete_tag,
+    help="Answer as this tag does.  [default: CDB_TAG]",
 )
 url = click.option(
     "--url",
@@ -266,6 +330,7 @@ class Which:
     version: str | None
     rule: str
     as_of: int | str | None
+    tag: str | None
 
     def arguments(self) -> dict[str, Any]:
         """Return them by name."""
@@ -288,14 +353,17 @@ def which_constant(command: Callable[..., Any]) -> Any:
         version: str | None,
         rule: str,
         as_of: int | str | None,
+        tag: str | None,
         **others: Any,
     ) -> None:
         time = given_time(time_stamp, time_sec)
-        which = Which(detector, ctype, experiment, dbsuffix, run, time, version, rule, as_of)
+        which = Which(detector, ctype, experiment, dbsuffix, run, time, version, rule, as_of, tag)
         command(which, **others)
 
     run = run_option("-r", "--run", help="Run.  [default: the far future: open ranges only]")
-    return together(detector, ctype, experiment, dbsuffix, run, times, label, rule, as_of)(gathered)
+    return together(detector, ctype, experiment, dbsuffix, run, times, label, rule, as_of, tag)(
+        gathered
+    )
 
 
 def given_time(time_stamp: int | str | None, time_sec: int | str | None) -> int | str | None:

@@ -74,10 +74,16 @@ def _place(
 @place
 @click.option("--docid", metavar="ID", help="Only this document, with all its fields.")
 @options.as_of
+@options.tag
 @options.json_
 @options.url
 def print_command(
-    docid: str | None, as_of: int | str | None, as_json: bool, url: str | None, **names: str | None
+    docid: str | None,
+    as_of: int | str | None,
+    tag: str | None,
+    as_json: bool,
+    url: str | None,
+    **names: str | None,
 ) -> None:
     """Print what there is: all databases, one, one collection, or one document."""
     import cdb
@@ -85,9 +91,9 @@ def print_command(
 
     with cdb.open(url) as db:
         if not any(names.values()) and docid is None:
-            print_contents(db, as_of, as_json=as_json)
+            print_contents(db, as_of, tag, as_json=as_json)
             return
-        found = db.find(**_place(**names), as_of=as_of)
+        found = db.find(**_place(**names), as_of=as_of, tag=tag)
     if docid is None:
         versions.print_all(found, as_json=as_json)
     else:
@@ -125,9 +131,9 @@ def deldoc_command(
     **names: str | None,
 ) -> None:
     """Retire one document and its copies; the bytes stay, and so does the past."""
-    import cdb
+    from cdb.opening import open_present
 
-    with cdb.open(url) as db:
+    with open_present(url) as db:
         found = [_one(db.find(**_place(**names)), docid)]
         _retire_all(db, found, reason, yes=yes, dry_run=dry_run, as_json=as_json)
 
@@ -149,12 +155,12 @@ def delcol_command(
     reason: str, yes: bool, dry_run: bool, as_json: bool, url: str | None, **names: str | None
 ) -> None:
     """Retire all documents of a collection and their copies; the bytes stay."""
-    import cdb
+    from cdb.opening import open_present
 
     asked = _place(**names)
     if asked["detector"] is None:
         raise BadName("name a collection: --colname or -d")
-    with cdb.open(url) as db:
+    with open_present(url) as db:
         _retire_all(db, db.find(**asked), reason, yes=yes, dry_run=dry_run, as_json=as_json)
 
 
@@ -181,12 +187,12 @@ def deldb_command(
 
     The database is --dbname, else the experiment's, else the detector's.
     """
-    import cdb
+    from cdb.opening import open_present
 
     asked = _place(**names, colname=None)
     if asked["experiment"] is not None:
         asked["detector"] = None
-    with cdb.open(url) as db:
+    with open_present(url) as db:
         _retire_all(db, db.find(**asked), reason, yes=yes, dry_run=dry_run, as_json=as_json)
 
 

@@ -44,12 +44,13 @@ def purge_command(
     """Remove for good the bytes of retired and replaced versions; documents and history stay.
 
     Bytes that a visible version names are kept, and those that a tag answers with, unless it is
-    invalid. What is to be removed is told first; nothing happens without --yes. Later reads of these versions as of the past say who purged them.
+    invalid. What is to be removed is told first; nothing happens without --yes. Later reads of
+    these versions as of the past say who purged them.
     """
-    import cdb
+    from cdb.opening import open_present
     from cdb.purge import Choice, purge, purgeable
 
-    with cdb.open(url) as db:
+    with open_present(url) as db:
         short = db.short_name(detector) if detector else None
         choice = Choice(short, ctype, experiment, None if before is None else db.moment(before).seq)
         every, seen = purgeable(db.journal, choice)

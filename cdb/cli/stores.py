@@ -35,12 +35,12 @@ def info_command(digest: bool, as_of: int | str | None, as_json: bool, url: str 
     Two stores with the same digest hold the same: journal, documents, payloads.
     """
     from cdb import __version__
-    from cdb.opening import locate, open  # noqa: A004
+    from cdb.opening import locate, open_present
     from cdb.remote import RemoteDatabase
 
     address, why = locate(url)
     why = "given by --url" if url else why
-    with open(address) as db:
+    with open_present(address) as db:
         described = db.store.describe()
         if not as_json:
             # Said before the store is asked: it may not answer.
@@ -135,14 +135,17 @@ def when(microseconds: int) -> str:
     """,
 )
 @options.as_of
+@options.tag
 @options.json_
 @options.url
-def detectors_command(as_of: int | str | None, as_json: bool, url: str | None) -> None:
+def detectors_command(
+    as_of: int | str | None, tag: str | None, as_json: bool, url: str | None
+) -> None:
     """List the detectors: short name, types of constants, long name."""
     import cdb
 
     with cdb.open(url) as db:
-        found = db.detectors(as_of=as_of)
+        found = db.detectors(as_of=as_of, tag=tag)
     if as_json:
         output.as_json(found)
     else:
@@ -157,24 +160,30 @@ def detectors_command(as_of: int | str | None, as_json: bool, url: str | None) -
     """,
 )
 @options.as_of
+@options.tag
 @options.json_
 @options.url
-def experiments_command(as_of: int | str | None, as_json: bool, url: str | None) -> None:
+def experiments_command(
+    as_of: int | str | None, tag: str | None, as_json: bool, url: str | None
+) -> None:
     """List the experiments with their detectors."""
     import cdb
 
     with cdb.open(url) as db:
-        found = db.experiments(as_of=as_of)
+        found = db.experiments(as_of=as_of, tag=tag)
     if as_json:
         output.as_json(found)
     else:
         _print_experiments(found)
 
 
-def print_contents(db: "Database", as_of: int | str | None, *, as_json: bool) -> None:
+def print_contents(
+    db: "Database", as_of: int | str | None, tag: str | None, *, as_json: bool
+) -> None:
     """Print the experiments and detectors of a store."""
     state = None if as_of is None else db.moment(as_of).seq
-    experiments, detectors = db.experiments(as_of=state), db.detectors(as_of=state)
+    experiments = db.experiments(as_of=state, tag=tag)
+    detectors = db.detectors(as_of=state, tag=tag)
     if as_json:
         output.as_json({"experiments": experiments, "detectors": detectors})
         return

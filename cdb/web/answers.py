@@ -51,12 +51,20 @@ def version(found: Version) -> dict[str, Any]:
     return {**found.as_json(), "database": found.database, "collection": found.collection}
 
 
+def of_moment(moment: Moment) -> dict[str, Any]:
+    """Return what an answer says of its state besides S."""
+    found: dict[str, Any] = {"provisional": True} if moment.provisional else {}
+    if moment.tag is not None:
+        found["tag"] = {"name": moment.tag.name, "id": moment.tag.id}
+    return found
+
+
 async def of_state(
     service: Service, moment: Moment | int, *, status_code: int = 200, **values: Any
 ) -> Response:
     """Return an answer that depends on the state of the database: with S and whose it is."""
     seq = moment if isinstance(moment, int) else moment.seq
-    more = {} if isinstance(moment, int) or not moment.provisional else {"provisional": True}
+    more = {} if isinstance(moment, int) else of_moment(moment)
     return as_json(
         {"server": await service.identity(), "seq": seq, **more, **values}, status=status_code
     )

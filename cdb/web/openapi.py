@@ -29,6 +29,11 @@ _IN_PATH = re.compile(r"{(\w+)}")
 _PATH_PARAMETERS = {
     "id": ("Of a version.", "^[0-9a-f]{24}$", "6156c0000000070123456789"),
     "database": ("With its prefix.", "^cdb_[A-Za-z0-9_-]{1,34}$", "cdb_rixx45619"),
+    "tag": (
+        "Name of a tag; name#revision, name@server.",
+        "^[A-Za-z][A-Za-z0-9._-]{0,63}(#[0-9]+)?(@[0-9a-f]{8,64})?$",
+        "summer26",
+    ),
     "sha256": (
         "Digest of the payload, hexadecimal; or the id of bytes that another program stored.",
         "^([0-9a-f]{24}|[0-9a-f]{64})$",

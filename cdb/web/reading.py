@@ -69,11 +69,17 @@ async def moment(request: Request, given: Arguments) -> Response:
     return await answers.of_state(service, found, at=at, head=found.head.seq)
 
 
+async def _moment(service: Service, given: Arguments) -> Moment:
+    """Return the state that is asked for, by an event, a time or a tag; now without any."""
+    asked = {name: given[name] for name in ("experiment", "run", "time") if name in given}
+    return await service.moment(given.pop("as_of", None), given.pop("tag", None), **asked)
+
+
 async def databases(request: Request, given: Arguments) -> Response:
     """List the databases that may be read."""
     service, caller = service_of(request), caller_of(request)
-    if "as_of" in given:
-        moment = await service.moment(given["as_of"])
+    if given:
+        moment = await _moment(service, given)
         found = await service.work(service.db.databases, may_read=caller.may_read, as_of=moment)
     else:
         # Counted once, then told by the journal.
@@ -85,7 +91,7 @@ async def databases(request: Request, given: Arguments) -> Response:
 async def detectors(request: Request, given: Arguments) -> Response:
     """List the detectors whose database may be read."""
     service, caller = service_of(request), caller_of(request)
-    moment = await service.moment(given.get("as_of"))
+    moment = await _moment(service, given)
     known = await service.work(service.db.detectors, as_of=moment)
     found = [d for d in known if caller.may_read(names.detector_database(d["detector"]))]
     return await answers.of_state(service, moment, detectors=found)
@@ -94,7 +100,7 @@ async def detectors(request: Request, given: Arguments) -> Response:
 async def experiments(request: Request, given: Arguments) -> Response:
     """List the experiments whose database may be read."""
     service, caller = service_of(request), caller_of(request)
-    moment = await service.moment(given.get("as_of"))
+    moment = await _moment(service, given)
     known = await service.work(service.db.experiments, as_of=moment)
     found = [e for e in known if caller.may_read(names.PREFIX + e["experiment"])]
     return await answers.of_state(service, moment, experiments=found)
@@ -104,11 +110,19 @@ async def constants(request: Request, given: Arguments) -> Response:
     """List the versions that fit, a page at a time, all pages as of one state."""
     service = service_of(request)
     limit = given.pop("limit", PAGE)
-    as_of, token = given.pop("as_of", None), given.pop("after", None)
+    state: Arguments = {name: given.pop(name) for name in ("as_of", "tag") if name in given}
+    token = given.pop("after", None)
     page = None if token is None else Page.read(token, given)
-    if page is not None and as_of not in (None, page.seq):
-        raise BadQuestion("`after` holds its own state; leave as_of out after the first page")
-    moment = await service.moment(as_of if page is None else page.seq)
+    if page is not None:
+        own: Arguments = {"as_of": page.seq}
+        if isinstance(page.asked, str):
+            own = {"tag": page.asked}
+        if state.items() - own.items():
+            raise BadQuestion(
+                "`after` holds its own state; leave as_of and tag out after the first page"
+            )
+        state = own
+    moment = await _moment(service, given | state)
     if page is not None and not page.asked:
         # Documents that no event names take part, as they did in the first page.
         moment = replace(moment, asked=False)
@@ -123,7 +137,8 @@ async def constants(request: Request, given: Arguments) -> Response:
     following = None
     if len(found) > limit:
         mark = Mark.after(found[limit - 1], given.get("sort", ()))
-        following = Page(moment.seq, moment.asked, mark).token(given)
+        how = moment.asked if moment.tag is None else str(moment.tag)
+        following = Page(moment.seq, how, mark).token(given)
     versions = [answers.version(version) for version in found[:limit]]
     return await answers.of_state(service, moment, constants=versions, next=following)
 
@@ -140,7 +155,7 @@ class Page:
     """
 
     seq: int
-    asked: bool
+    asked: bool | str  # the tag, where one was
     mark: Mark
 
     def token(self, question: Arguments) -> str:
@@ -164,7 +179,7 @@ class Page:
         number = len(listing.order_of(question.get("sort", ())))
         if (
             digest != _digest(question)
-            or not (type(seq) is int and 0 <= seq < 2**53 and isinstance(asked, bool))
+            or not (type(seq) is int and 0 <= seq < 2**53 and isinstance(asked, bool | str))
             or not (isinstance(database, str) and isinstance(collection, str))
             or len(values) != number
             or not all(isinstance(v, bool | int | float | str | None) for v in values)
@@ -192,7 +207,7 @@ def _digest(question: Arguments) -> str:
 async def constant(request: Request, given: Arguments) -> Response:
     """Give one version, whether it holds or has left."""
     service = service_of(request)
-    moment = await service.moment(given.get("as_of"))
+    moment = await _moment(service, given)
     version_id = request.path_params["id"]
     found = await service.read(service.db.version_by_id, version_id, as_of=moment)
     caller_of(request).require_read(found.database)
@@ -202,7 +217,7 @@ async def constant(request: Request, given: Arguments) -> Response:
 async def history(request: Request, given: Arguments) -> Response:
     """List all versions of a constant, newest first."""
     service = service_of(request)
-    moment = await service.moment(given.pop("as_of", None))
+    moment = await _moment(service, given)
 
     def find() -> list[Version]:
         which = (given["detector"], given.get("experiment"), given.get("dbsuffix"))
@@ -216,7 +231,7 @@ async def history(request: Request, given: Arguments) -> Response:
 async def explain(request: Request, given: Arguments) -> Response:
     """Say of every candidate why it won or lost."""
     service = service_of(request)
-    moment = await service.moment(given.pop("as_of", None))
+    moment = await _moment(service, given)
 
     def find() -> cdb.search.Explanation:
         caller_of(request).require_read(*_searched(service, given, moment))
@@ -239,8 +254,8 @@ async def resolve(request: Request, given: Arguments) -> Response:
     """Say which version holds of each type of a detector."""
     service, caller = service_of(request), caller_of(request)
     kept, stamp = service.resolved, service.resolved.stamp()
-    asked = given.pop("as_of", None)
-    moment = await service.moment(asked)
+    asked = given.get("as_of")
+    moment = await _moment(service, given)
     by_the_clock = moment.provisional or _is_now(asked) or _is_now(given.get("time"))
     searched, body = await service.read(_resolved, service, caller, given, moment)
     if not by_the_clock:
@@ -276,8 +291,8 @@ def _resolved(
     holding = service.db.holding(given["detector"], **when, as_of=moment)
     winners = {c: w for c, w in holding.winners.items() if not wanted or c in wanted}
     missing = {c: _why_missing(service, c, given, moment) for c in wanted if c not in winners}
-    asked = (moment.seq, moment.asked, moment.provisional, *searched, *winners.values(), "fields",
-             *(fields or ()), "missing", *missing.items())  # fmt: skip
+    asked = (moment.seq, moment.asked, moment.provisional, moment.tag, *searched,
+             *winners.values(), "fields", *(fields or ()), "missing", *missing.items())  # fmt: skip
     stamp = service.holding.stamp()
     body = service.holding.get(asked)
     if body is None:
@@ -314,7 +329,7 @@ def _described(
             ctype: {name: version[name] for name in ("id", *fields) if name in version}
             for ctype, version in found.items()
         }
-    more = {"provisional": True} if moment.provisional else {}
+    more = answers.of_moment(moment)
     return orjson.dumps(
         {
             "server": service.db.journal.identity(),

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
 
-from cdb import validity
+from cdb import names, validity
 from cdb.errors import BadPayload, BadQuery, BadQuestion, BadRange, TooLarge, shown
 from cdb.stores.query import MAX_DEPTH, check_query
 
@@ -125,6 +125,17 @@ def as_of(text: str) -> int | str:
     if not is_number:
         validity.parse_time(text)
     return int(text) if is_number else text
+
+
+def state_or_tag(text: str) -> int | str:
+    """Return a state as `as_of` does, or how a tag is cited.
+
+    Examples
+    --------
+    >>> state_or_tag("42"), state_or_tag("summer26")
+    (42, 'summer26')
+    """
+    return str(text) if names.is_tag(text) and names.parse_tag(text) else as_of(text)
 
 
 def number(name: str, lowest: int, highest: int) -> Callable[[str], int]:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from anyio import to_thread
 from starlette.requests import Request
@@ -78,14 +78,26 @@ class Service:
         """What tells feeds of new events."""
         return Watch(self.moment, LOCAL_SECONDS if self.db.store.local else REMOTE_SECONDS)
 
-    async def moment(self, as_of: AsOf | None = None) -> Moment:
-        """Return the state as of an event or a time, or the present one: no older than now."""
-        if self.db.store.local:
+    async def moment(
+        self, as_of: AsOf | None = None, tag: str | None = None, **asked: Any
+    ) -> Moment:
+        """Return the state as of an event, a time or a tag, or the present one: no older than now.
+
+        Parameters
+        ----------
+        as_of : int, datetime or str, optional
+            Event or time.
+        tag : str, optional
+            Tag, instead.
+        experiment, run, time : optional
+            What is asked, for a tag that runs.
+        """
+        if self.db.store.local and tag is None:
             return self.db.moment(as_of)
-        head = await self.heads.ask(self.db.journal.head)
-        if as_of is None and head.settled:
+        head = None if self.db.store.local else await self.heads.ask(self.db.journal.head)
+        if as_of is None and tag is None and head is not None and head.settled:
             return self.db.moment(head=head)
-        return await self.work(self.db.moment, as_of, head=head)
+        return await self.work(self.db.moment, as_of, tag=tag, **asked, head=head)
 
     async def identity(self) -> str:
         """Return what tells this database from every other; empty while it holds nothing."""

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from cdb.lookup import RULES
-from cdb.web import feed, metrics, openapi, payloads, reading, requests, writing
+from cdb.web import feed, metrics, openapi, payloads, reading, requests, tagging, writing
 from cdb.web.access import Caller
 from cdb.web.endpoints import Body, Endpoint
 from cdb.web.requests import Parameter, number
@@ -19,6 +19,8 @@ from cdb.web.requests import Parameter, number
 _TEXT = {"type": "string", "minLength": 1}
 _NAME = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,34}$"}
 _DETECTOR = {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9]{0,15}_[0-9A-Za-z_.-]{1,100}$"}
+_TAG = {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9._-]{0,63}$"}
+_CITED = {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9._-]{0,63}(#[0-9]+)?(@[0-9a-f]{8,64})?$"}
 _TIME = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 1}]}
 _STATE = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "format": "date-time"}]}
 
@@ -64,6 +66,12 @@ AS_OF = Parameter(
     _STATE,
     42,
 )
+TAG = Parameter(
+    "tag",
+    "The state that this tag names, with what it pins, instead of now.",
+    schema=_CITED,
+    example="summer26",
+)
 LABEL = Parameter("version", "Only versions with this label.", schema=_TEXT, example="V2021-10-08")
 QUERY = Parameter(
     "query",
@@ -79,8 +87,16 @@ FIELDS = Parameter("fields", "Only these fields.", requests.fields, _TEXT, "run,
 AFTER = _whole("after", "The events after this one.", 0, 2**53 - 1, 41)
 WAIT = _whole("wait", "Wait so many seconds for a new one, if there is none.", 0, 60, 0)
 
+_SIDE = {"anyOf": [*_STATE["anyOf"], _CITED]}
+BEFORE = Parameter(
+    "a", "Before: event, time or tag.", requests.state_or_tag, _SIDE, "summer26", required=True
+)
+AFTERWARDS = Parameter(
+    "b", "After: event, time or tag.", requests.state_or_tag, _SIDE, 42, required=True
+)
+
 WHERE = (EXPERIMENT, DBSUFFIX)
-WHEN = (RUN, TIME, RULE, AS_OF)
+WHEN = (RUN, TIME, RULE, AS_OF, TAG)
 
 KEY = Parameter(
     "Idempotency-Key",
@@ -153,6 +169,41 @@ INFO = STATE | {
 }
 WRITTEN = STATE | {"constant": VERSION, "new": True}
 
+TAGGED = {
+    "name": "summer26",
+    "revision": 2,
+    "id": "813d71e304bb07e200000002",
+    "state": "testing",
+    "at": 42,
+    "server": "1f3a9c0b...",
+    "base": None,
+    "pins": [
+        {
+            "database": "cdb_rixx45619",
+            "collection": "epix10ka_000001",
+            "ctype": "pedestals",
+            "id": VERSION["id"],
+        }
+    ],
+    "steps": [{"at": 57, "experiment": "rixx45619", "run": 120}],
+    "comment": "for the paper",
+    "reason": "checked by mona",
+    "made": "2026-07-01T00:00:00+00:00",
+    "changed": "2026-07-02T00:00:00+00:00",
+    "by": "mona",
+    "first": "813d71e304bb07e200000001",
+    "out": None,
+}
+AFFECTED = {
+    "detector": "epix10ka_000001",
+    "experiment": "rixx45619",
+    "ctype": "pedestals",
+    "first": 7,
+    "last": 12,
+    "before": None,
+    "after": {"database": "cdb_rixx45619", "id": VERSION["id"]},
+}
+
 # Bodies -------------------------------------------------------------------------------------------
 
 
@@ -165,6 +216,8 @@ def _object(names: tuple[str, ...], required: list[str]) -> dict[str, Any]:
         "ids": {"type": "array", "items": {"type": "string"}, "minItems": 1},
         "again": {"type": "boolean"},
         "dry_run": {"type": "boolean"},
+        "at": {"type": ["integer", "string", "null"]},
+        "versions": {"type": "array", "items": {"type": "string"}, "minItems": 1},
         "extpars": {"type": ["object", "null"]},
         "conditions": {"type": ["object", "null"]},
         "source": {"type": ["object", "null"]},
@@ -208,6 +261,36 @@ NAMED = Body(
     _object(("detector", "dry_run", *writing.PLACE), ["detector"]),
     {"detector": "epix10ka_0123-45_0123-46"},
 )
+NEW_TAG = Body(
+    _object(tagging.NEW, ["name"]), {"name": "summer26", "at": 42, "comment": "for the paper"}
+)
+TAG_CHANGES = {
+    "move": (
+        tagging.move,
+        "Move a tag to another state.",
+        Body(_object(tagging.MOVE, ["state"]), {"state": "testing", "reason": "checked by mona"}),
+    ),
+    "pin": (
+        tagging.pin,
+        "Pin versions: they stand in their places.",
+        Body(_object(tagging.PINS, ["versions"]), {"versions": [VERSION["id"]]}),
+    ),
+    "unpin": (
+        tagging.unpin,
+        "Take pins back.",
+        Body(_object(tagging.PINS, ["versions"]), {"versions": [VERSION["id"]]}),
+    ),
+    "advance": (
+        tagging.advance,
+        "Let another state answer from a run of an experiment, or from a time, on.",
+        Body(_object(tagging.ADVANCE, []), {"experiment": "rixx45619", "run": 120, "at": 57}),
+    ),
+    "delete": (
+        tagging.delete,
+        "Delete an open tag.",
+        Body(_object(tagging.COMMON, []), {"dry_run": False}),
+    ),
+}
 BYTES = Body({"type": "string", "format": "binary"}, type="application/octet-stream")
 
 
@@ -268,7 +351,7 @@ ENDPOINTS = (
                 }
             ]
         },
-        (AS_OF,),
+        (AS_OF, TAG),
     ),
     Endpoint(
         "GET",
@@ -281,7 +364,7 @@ ENDPOINTS = (
                 {"detector": "epix10ka_000001", "longname": "", "ctypes": ["pedestals"]},
             ]
         },
-        (AS_OF,),
+        (AS_OF, TAG),
     ),
     Endpoint(
         "POST",
@@ -299,7 +382,7 @@ ENDPOINTS = (
         reading.experiments,
         "Experiments, with their detectors.",
         STATE | {"experiments": [{"experiment": "rixx45619", "detectors": ["epix10ka_000001"]}]},
-        (AS_OF,),
+        (AS_OF, TAG),
     ),
     Endpoint(
         "GET",
@@ -307,7 +390,7 @@ ENDPOINTS = (
         reading.constants,
         "Versions that fit, a page at a time.",
         STATE | {"constants": [VERSION], "next": None},
-        (DETECTOR, CTYPE, *WHERE, RUN, TIME, LABEL, QUERY, SORT, AS_OF, LIMIT, AFTER_PAGE),
+        (DETECTOR, CTYPE, *WHERE, RUN, TIME, LABEL, QUERY, SORT, AS_OF, TAG, LIMIT, AFTER_PAGE),
     ),
     Endpoint(
         "POST",
@@ -326,7 +409,7 @@ ENDPOINTS = (
         reading.constant,
         "One version, whether it holds or has left.",
         STATE | {"constant": VERSION},
-        (AS_OF,),
+        (AS_OF, TAG),
     ),
     *(
         Endpoint(
@@ -363,7 +446,7 @@ ENDPOINTS = (
         reading.history,
         "All versions of a constant, newest first.",
         STATE | {"constants": [VERSION]},
-        (THE_DETECTOR, THE_CTYPE, *WHERE, AS_OF),
+        (THE_DETECTOR, THE_CTYPE, *WHERE, AS_OF, TAG),
     ),
     Endpoint(
         "GET",
@@ -412,6 +495,55 @@ ENDPOINTS = (
         body=BYTES,
         errors=(400, 401, 403, 413, 422, 507),
         needs=Caller.require_writer,
+    ),
+    Endpoint(
+        "GET",
+        "/v1/tags",
+        tagging.every,
+        "All tags, by name.",
+        STATE | {"tags": [TAGGED]},
+    ),
+    Endpoint(
+        "POST",
+        "/v1/tags",
+        tagging.create,
+        "Give a state a name.",
+        STATE | {"tag": TAGGED},
+        body=NEW_TAG,
+        headers=(KEY,),
+        errors=(400, 401, 403, 404, 409, 413),
+        needs=Caller.require_admin,
+    ),
+    Endpoint(
+        "GET",
+        "/v1/tags/{tag}",
+        tagging.one,
+        "One tag, and its revisions.",
+        STATE | {"tag": TAGGED, "revisions": [TAGGED]},
+        errors=(400, 401, 403, 404, 409),
+    ),
+    *(
+        Endpoint(
+            "POST",
+            f"/v1/tags/{{tag}}/{verb}",
+            handler,
+            says,
+            STATE | {"tag": TAGGED},
+            body=body,
+            headers=(KEY,),
+            errors=(400, 401, 403, 404, 409, 413),
+            needs=Caller.require_admin,
+        )
+        for verb, (handler, says, body) in TAG_CHANGES.items()
+    ),
+    Endpoint(
+        "GET",
+        "/v1/affected",
+        tagging.affected,
+        "The keys and runs that two states, or tags, answer differently.",
+        STATE | {"affected": [AFFECTED]},
+        (BEFORE, AFTERWARDS, DETECTOR, EXPERIMENT, TIME),
+        errors=(400, 401, 403, 404, 409),
     ),
     Endpoint(
         "GET",

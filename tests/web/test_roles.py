@@ -74,6 +74,15 @@ OURS = [
     Endpoint("GET", "/v1/detectors", "filtered, of a reader"),
     Endpoint("GET", "/v1/experiments", "filtered, of a reader"),
     Endpoint("GET", "/v1/events?after=0&limit=1", "filtered, of a reader"),
+    Endpoint("GET", "/v1/tags", "filtered, of a reader"),
+    Endpoint("GET", "/v1/tags/summer26", "filtered, of a reader"),
+    Endpoint("GET", "/v1/affected?a=0&b=summer26", "filtered, of a reader"),
+    Endpoint("POST", "/v1/tags", "admin", {"name": "winter26"}),
+    Endpoint("POST", "/v1/tags/summer26/move", "admin", {"state": "testing"}),
+    Endpoint("POST", "/v1/tags/summer26/pin", "admin", {"versions": ["0" * 24]}),
+    Endpoint("POST", "/v1/tags/summer26/unpin", "admin", {"versions": ["0" * 24]}),
+    Endpoint("POST", "/v1/tags/summer26/advance", "admin", {"experiment": "rixx45619", "run": 9}),
+    Endpoint("POST", "/v1/tags/summer26/delete", "admin", {}),
     Endpoint("GET", f"/v1/constants?{WHICH}", "read"),
     Endpoint("GET", "/v1/constants/{id}", "read"),
     Endpoint("GET", f"/v1/history?{WHICH}&ctype=pedestals", "read"),
@@ -191,6 +200,7 @@ def names(served_db):
     sent = uploads.write(served_db.journal, DETECTOR, b"half")
     copy = half | {"id_data": sent, "id_doc_exp": first["_id"]}
     _, token = tokens.create(served_db.journal, "other", Rights(admin=True))
+    served_db.tags.create("summer26")
     return {
         "id": deployed.id, "sha256": deployed.meta["sha256"], "data": deployed.meta["id_data"],
         "alone": alone.id, "retired": retired.id, "entry": entry["_id"], "copy": copy,
