@@ -20,6 +20,7 @@ import filling
 import lookups
 import machine
 import starts
+import tags
 import text_files
 from table import Row, lines
 
@@ -61,6 +62,7 @@ def all_rooms(folder: Path, wire: str | None) -> dict[str, Callable[[], list[Row
         "lookups": lambda: lookups.rows(filled(), folder),
         "adds": lambda: adds.rows(folder, wire),
         "audits": lambda: audits.rows(folder),
+        "tags": lambda: tags.rows(folder),
         "arrays": lambda: arrays.rows(folder, wire),
         "text_files": lambda: [Row(*row) for row in text_files.rows((2000, 1000))],
     }

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cdb import lookup, names, tags
+from cdb.constant import RETIRED
 from cdb.moments import Moment
 from cdb.names import is_tag, parse_tag
 from cdb.reading import AsOf, Readable, Time
@@ -21,6 +22,9 @@ from cdb.validity import OPEN_END, parse_time, seconds
 Named = tuple[str, str] | None
 Answers = list[tuple[int, Named]]
 Key = tuple[str, str | None, str]
+
+# As many events are read; of more it is asked what documents they left.
+FEW = 20
 
 
 @dataclass(frozen=True)
@@ -211,9 +215,7 @@ def _keys(
     experiment: str | None,
 ) -> Iterator[Key]:
     """Yield the keys whose answers may differ, sorted."""
-    filed = _filed(db, sides)
-    if detector is not None:
-        filed = {each for each in filed if each[1] == detector}
+    filed = {each for each in _filed(db, now, sides, detector) if detector in (None, each[1])}
     shared: dict[tuple[str, str], None] = {}
     found: set[Key] = set()
     for database, short, ctype in filed:
@@ -243,15 +245,43 @@ def _experiments(db: Readable) -> dict[str, set[str] | None]:
     return found
 
 
-def _filed(db: Readable, sides: tuple[_Side, _Side]) -> set[tuple[str, str, str]]:
+def _filed(
+    db: Readable, now: Moment, sides: tuple[_Side, _Side], detector: str | None
+) -> set[tuple[str, str, str]]:
     """Return database, collection and type of all that events between the states name."""
     states = sides[0].states | sides[1].states
     pinned = sides[0].pinned | sides[1].pinned
     found = {(database, short, ctype) for database, short, ctype, _ in pinned}
-    for event in db.journal.events(after=min(states), upto=max(states)):
+    first, last = min(states), max(states)
+    if last - first <= FEW:
+        named = db.journal.events(after=first, upto=last)
+    else:
+        named = iter(now.pending)
+        found |= _changed(db, first, last, detector)
+    for event in named:
         for made in event["versions"]:
             found |= set(_named_in(made))
     return {each for each in found if _is_shelf(each[0], each[1])}
+
+
+def _changed(
+    db: Readable, first: int, last: int, detector: str | None
+) -> set[tuple[str, str, str]]:
+    """Return the same by the documents: of many events that is less to read."""
+    between = {"$gt": first, "$lte": last}
+    found: set[tuple[str, str, str]] = set()
+    for database in db.store.databases():
+        for short in db.store.collections(database):
+            if detector not in (None, short) or not _is_shelf(database, short):
+                continue
+            left = RETIRED + short
+            for query in (
+                {"detector": {"$in": [short, left]}, "seq": between},
+                {"detector": left, "out": between},
+            ):
+                ctypes = db.store.distinct(database, short, "ctype", query)
+                found.update((database, short, str(ctype)) for ctype in ctypes)
+    return found
 
 
 def _named_in(made: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:

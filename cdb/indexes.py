@@ -189,7 +189,9 @@ class Indexes:
         """Read the columns of a place, and add what pending events say."""
         database, detector = name
         query = {"detector": {"$in": [detector, RETIRED + detector]}, "seq": {"$exists": True}}
-        kept = _Kept(moment.seq)
+        head = moment.head
+        complete = head.seq if head.settled else head.open - 1
+        kept = _Kept(max(moment.seq, complete))
         columns = self._journal.store.columns(database, detector, FIELDS, query)
         readable = _readable(columns)
         if unreadable := len(columns["_id"]) - len(readable["_id"]):
