@@ -155,7 +155,8 @@ class _Side:
             self.chain = db.meanings.chain(self.tag, now)
             self.moment = self._meant(None, None)
             return
-        self.moment = db.moment(asked, head=now.head)
+        is_now = isinstance(asked, str) and asked.lower() == "now"
+        self.moment = now if is_now else db.moment(asked, head=now.head)
 
     @property
     def states(self) -> set[int]:

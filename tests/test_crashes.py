@@ -603,3 +603,34 @@ class Psana:
         }  # fmt: skip
         database[EPIX].insert_one(document)
         return str(document["_id"])
+
+
+# Tags --------------------------------------------------------------------------------------------
+
+TAG_WRITES = [
+    ("tags.create", {"name": "new"}, {"old": "open", "new": "open"}),
+    ("tags.move", {"name": "old", "state": "testing"}, {"old": "testing"}),
+    ("tags.delete", {"name": "old"}, {}),
+]
+
+
+@pytest.mark.parametrize(("call", "arguments", "done"), TAG_WRITES, ids=lambda v: str(v)[:11])
+@steps(
+    embedded=["before event", "in event", "applied", "after event"],
+    mongo=["before event", "in event", "after event", "after documents", "before done"],
+)
+def test_a_killed_writer_of_a_tag_leaves_all_or_nothing(url, db, step, call, arguments, done):
+    if (call, step) == ("tags.delete", "after documents"):
+        step = "after retiring"  # it adds none
+    db.add("first", **ADD)
+    db.tags.create("old")
+    killed_at(url, step, call, **arguments)
+    states = {tag.name: tag.state for tag in db.tags.list()}
+    assert states == (done if db.head == 3 else {"old": "open"})
+    assert (db.head == 3) == (step in ("after event", "after documents", "after retiring",
+                                       "before done") or (step, is_embedded(url))
+                              == ("in event", False))  # fmt: skip
+    for name in states:
+        assert db.get(EPIX, "notes", experiment=EXPERIMENT, run=1, tag=name)[0] == "first"
+    db.tags.create("later")
+    check_store(url)

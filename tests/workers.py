@@ -143,6 +143,8 @@ def stop_at(url: str, step: str, how: str, call: str, arguments: dict) -> None:
             purge_all(db)
         elif call == "import":
             import_from(db, **arguments)
+        elif call.startswith("tags."):
+            getattr(db.tags, call.removeprefix("tags."))(**arguments)
         else:
             getattr(db, call)(**arguments)
 

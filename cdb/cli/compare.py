@@ -45,6 +45,7 @@ _plot = click.option(
 @_plot
 @options.allow_pickle
 @options.as_of
+@options.tag
 @options.json_
 @options.url
 def diff_command(
@@ -56,6 +57,7 @@ def diff_command(
     plot: Path | None,
     allow_pickle: bool,
     as_of: int | str | None,
+    tag: str | None,
     as_json: bool,
     url: str | None,
 ) -> None:
@@ -77,6 +79,7 @@ def diff_command(
         plots.check(plot)
     dettype = detector.partition("_")[0] if detector else None
     with cdb.open(url) as db:
+        db.tag = tag or db.tag
         wanted = [db.version_by_id(x, as_of=as_of) for x in sides if isinstance(x, str)]
         nbytes = sum(version.nbytes or 0 for version in wanted)
         nbytes += sum(
@@ -299,6 +302,7 @@ def _complete_stat(_: click.Context, __: click.Parameter, typed: str) -> list[st
 @click.option("--all", "left", is_flag=True, help="Also versions that were retired or replaced.")
 @_plot
 @options.as_of
+@options.tag
 @options.json_
 @options.url
 def trend_command(
@@ -313,6 +317,7 @@ def trend_command(
     left: bool,
     plot: Path | None,
     as_of: int | str | None,
+    tag: str | None,
     as_json: bool,
     url: str | None,
 ) -> None:
@@ -329,6 +334,7 @@ def trend_command(
         plots.check(plot)
     kept = computed.beside_the_cache()
     with cdb.open(url) as db:
+        db.tag = tag or db.tag
         chosen = trends.versions_of(
             db, detector, ctype, experiment=experiment, dbsuffix=dbsuffix, since=since, left=left,
             as_of=as_of,
@@ -422,6 +428,7 @@ def _point_rows(points: "list[Point]", stat: str) -> Iterator[dict[str, str]]:
               help="Versions before that make the trend; 0 reads no data.")  # fmt: skip
 @options.times
 @options.as_of
+@options.tag
 @options.json_
 @options.url
 def stale_command(
@@ -436,6 +443,7 @@ def stale_command(
     time_stamp: int | str | None,
     time_sec: int | str | None,
     as_of: int | str | None,
+    tag: str | None,
     as_json: bool,
     url: str | None,
 ) -> None:
@@ -457,6 +465,7 @@ def stale_command(
     limits = _limits(config, {name: value for name, value in given.items() if value is not None})
     kept = computed.beside_the_cache()
     with cdb.open(url) as db:
+        db.tag = tag or db.tag
         there = staleness.in_force(
             db, detector=detector, experiment=experiment,
             time=options.given_time(time_stamp, time_sec), as_of=as_of, last=last,

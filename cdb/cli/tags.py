@@ -122,7 +122,8 @@ def show_command(name: str, as_json: bool, url: str | None) -> None:
         ("revisions", [_revision(each) for each in revisions]),
     ):
         if rows:
-            output.tell(f"\n{title}")
+            output.tell("")
+            output.tell(title)
             output.table(rows, beneath=["why"] if title == "revisions" else [])
 
 

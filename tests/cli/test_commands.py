@@ -32,11 +32,17 @@ PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 WRITES = {
     "add", "retire", "restore", "amend", "fsck", "adopt", "deldoc", "delcol", "deldb",
     "token create", "token revoke", "export", "import", "bundle make", "purge",
+    "tag create", "tag move", "tag pin", "tag unpin", "tag advance", "tag delete",
 }  # fmt: skip
 # What is about a folder or a file of this machine, and asks no store.
 HERE = {"cache info", "cache verify", "cache clear", "bundle verify"}
 READS = {*NAMES} - WRITES - HERE - {"completion", "serve"}
-AS_OF = READS - {"token list", "watch", "audit verify", "audit head"}
+# What is about the store as such, or names the states itself.
+AS_OF = READS - {
+    "token list", "watch", "audit verify", "audit head", "tag list", "tag show", "tag compare",
+    "affected",
+}  # fmt: skip
+TAG = AS_OF - {"info", "journal", "bundle make"}
 HIDES = {"purge", "retire", "amend", "fsck", "deldoc", "delcol", "deldb"}
 # psana 4.3.4, `cdb --help`.
 LETTERS = {
@@ -107,6 +113,11 @@ def test_what_reads_has_json_and_url(name):
 @pytest.mark.parametrize("name", sorted(AS_OF))
 def test_what_answers_about_constants_has_as_of(name):
     assert "--as-of" in options(name)
+
+
+@pytest.mark.parametrize("name", sorted(TAG))
+def test_what_answers_about_constants_has_tag(name):
+    assert "--tag" in options(name)
 
 
 @pytest.mark.parametrize("name", sorted(WRITES))
