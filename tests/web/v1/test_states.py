@@ -31,6 +31,15 @@ ASKED: dict[tuple[str, str], tuple[str, Any]] = {
     ("GET", "/v1/resolve"): (f"?{WHICH}", None),
     ("PUT", v1.PAYLOAD): ("", b"bytes"),
     ("GET", "/v1/events"): ("", None),
+    ("GET", "/v1/tags"): ("", None),
+    ("POST", "/v1/tags"): ("", {"name": "winter26"}),
+    ("GET", "/v1/tags/{tag}"): ("", None),
+    ("POST", "/v1/tags/{tag}/move"): ("", {"state": "testing"}),
+    ("POST", "/v1/tags/{tag}/pin"): ("", {"versions": ["{id}"]}),
+    ("POST", "/v1/tags/{tag}/unpin"): ("", {"versions": ["{id}"]}),
+    ("POST", "/v1/tags/{tag}/advance"): ("", {"experiment": "xpp1", "run": 9}),
+    ("POST", "/v1/tags/{tag}/delete"): ("", {"dry_run": False}),
+    ("GET", "/v1/affected"): ("?a=0&b=summer26", None),
 }
 # What is the same whatever is written; the bytes of a payload never change.
 TIMELESS = {
@@ -55,12 +64,19 @@ def test_an_answer_carries_its_state_and_whose_it_is(
     id_ = made["constant"]["id"]
     if which[1].endswith("restore"):
         client.post(f"/v1/constants/{id_}/retire", json={"reason": "bad"})
+    if "/tags" in which[1] or "summer26" in ASKED[which][0]:
+        client.post("/v1/tags", json={"name": "summer26"})
+    if which[1].endswith("unpin"):
+        client.post("/v1/tags/summer26/pin", json={"versions": [id_]})
     method, path = which
     query, sent = ASKED[which]
     raw = sent if isinstance(sent, bytes) else b""
-    names = {"id": id_, "database": f"cdb_{EPIX}", "sha256": hashlib.sha256(raw).hexdigest()}
+    names = {"id": id_, "database": f"cdb_{EPIX}", "sha256": hashlib.sha256(raw).hexdigest(),
+             "tag": "summer26"}  # fmt: skip
     if isinstance(sent, dict) and "ids" in sent:
         sent = {**sent, "ids": [id_]}
+    if isinstance(sent, dict) and "versions" in sent:
+        sent = {**sent, "versions": [id_]}
     body = {"content": sent} if isinstance(sent, bytes) else {"json": sent}
     answer = client.request(method, path.format(**names) + query, **(body if sent else {}))
     assert answer.status_code in (200, 201), answer.text
