@@ -7,6 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cdb.web import requests
 from cdb.web.requests import Parameter, Schema
@@ -58,7 +59,7 @@ class Endpoint:
     errors : sequence of int
         Statuses beside those that every endpoint has.
     known : callable, optional
-        Returns the answer to a request if it is known already, before anything is parsed.
+        Returns the body of the answer to a request if it can be given at once, as JSON.
     """
 
     method: str
@@ -71,17 +72,41 @@ class Endpoint:
     headers: Sequence[Parameter] = ()
     answer_type: str = "application/json"
     errors: Sequence[int] = field(default=(400, 401, 403, 404))
-    known: Callable[[Request], Response | None] | None = None
+    known: Callable[[Scope], bytes | None] | None = None
 
     def route(self) -> Route:
         """Return the route that serves it."""
-        known = self.known
 
         async def endpoint(request: Request) -> Response:
-            answer = None if known is None else known(request)
-            if answer is not None:
-                return answer
             found = requests.arguments(self.parameters, request.scope["query_string"])
             return await self.handler(request, found)
 
         return Route(self.path, endpoint, methods=[self.method], name=self.summary)
+
+
+class KnownMiddleware:
+    """Answers at once what is known, where what else lies between would take most of the time.
+
+    Parameters
+    ----------
+    app : callable
+        What answers the rest.
+    endpoints : sequence of Endpoint
+        Those of them with `known` are looked at.
+    """
+
+    def __init__(self, app: ASGIApp, endpoints: Sequence[Endpoint]) -> None:
+        self.app = app
+        self._known = {e.path: (e.route(), e.known) for e in endpoints if e.known is not None}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or pass the request on."""
+        found = self._known.get(scope["path"]) if scope["type"] == "http" else None
+        body = None if found is None or scope["method"] != "GET" else found[1](scope)
+        if found is None or body is None:
+            await self.app(scope, receive, send)
+            return
+        scope["route"] = found[0]
+        headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})

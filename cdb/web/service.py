@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 from anyio import to_thread
@@ -12,7 +12,6 @@ from starlette.requests import Request
 from cdb.database import Database
 from cdb.moments import Head, Moment
 from cdb.reading import AsOf
-from cdb.stores.kept import Kept
 from cdb.web.settings import Settings
 
 P = ParamSpec("P")
@@ -61,16 +60,6 @@ class Service:
     db: Database
     settings: Settings
     heads: Heads = field(default_factory=Heads)
-
-    @cached_property
-    def resolved(self) -> Kept[tuple[list[str], bytes]]:
-        """Answers of `/v1/resolve` with the databases that were searched, by query string."""
-        return Kept(self.db.store.stamp)
-
-    @cached_property
-    def holding(self) -> Kept[bytes]:
-        """Answers of `/v1/resolve`, by the versions that hold: many runs have the same."""
-        return Kept(self.db.store.stamp)
 
     async def moment(self, as_of: AsOf | None = None) -> Moment:
         """Return the state as of an event or a time, or the present one: no older than now."""
