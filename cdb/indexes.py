@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from cdb.constant import RETIRED
@@ -18,7 +18,6 @@ from cdb.lookup import (
     Place,
     Question,
     Row,
-    Rule,
     Steps,
     View,
     choose,
@@ -31,8 +30,9 @@ from cdb.stores.kept import Kept
 
 logger = logging.getLogger(__name__)
 
-# Of each type, sorted: where the version is that wins, and its id.
-Winners = dict[str, tuple[Place, str]]
+# Where the version is that wins, and its id; and that of each type, sorted.
+Winner = tuple[Place, str]
+Winners = dict[str, Winner]
 
 # What the columns of a document of ours hold; of an experiment's name any type will do.
 _TYPES: dict[str, set[type]] = {"ctype": {str}, "out": {int, type(None)}}
@@ -188,6 +188,21 @@ class Table:
                     break
         return found
 
+    def interval(self, run: int) -> int | None:
+        """Return the number of the interval of runs that have the same winners as this one.
+
+        None where that is not known: each run has to be looked up.
+        """
+        edges = self._edges
+        return None if edges is None else bisect_right(edges, run)
+
+    @cached_property
+    def _edges(self) -> list[int] | None:
+        breaks = [asked.breaks() for _, places in self._asked for asked in places]
+        if None in breaks:
+            return None
+        return sorted({run for some in breaks if some for run in some})
+
 
 class _Asked:
     """One type in one place, looked at when it is first asked."""
@@ -205,30 +220,41 @@ class _Asked:
         self._look = look
         self._foreign = foreign
         self._lock = lock
+        self._swept = False
         self._breaks: list[int] | None = None
         self._winners: list[int] = []
         self._ids: list[str] = []
 
-    def winner(self, run: int) -> tuple[Place, str] | None:
+    def winner(self, run: int) -> Winner | None:
         """Return where the version is that wins, and its id."""
-        if self._breaks is None:
-            rule = rule_at(self._place, replace(self._question, run=run))
+        breaks = self._breaks if self._swept else self.breaks()
+        if breaks is None:
+            return self._one(run)
+        number = self._winners[bisect_right(breaks, run)]
+        return None if number < 0 else (self._place, self._ids[number])
+
+    def breaks(self) -> list[int] | None:
+        """Return where, along the runs, the winner changes; None where only each run says."""
+        if not self._swept:
+            rule = rule_at(self._place, self._question)
             # Another thread may be at the index that the view shows.
             with self._lock:
                 view = self._look(rule.until)
                 steps = Steps([], [-1]) if view is None else view.steps(rule)
-                if self._foreign or steps is None:
-                    return self._one(view, rule)
-            self._ids = view.ids if view else []
-            self._winners, self._breaks = steps.winners, steps.breaks
-        number = self._winners[bisect_right(self._breaks, run)]
-        return None if number < 0 else (self._place, self._ids[number])
+            if steps is not None and not self._foreign:
+                self._ids = view.ids if view else []
+                self._breaks, self._winners = steps
+            self._swept = True
+        return self._breaks
 
-    def _one(self, view: View | None, rule: Rule) -> tuple[Place, str] | None:
-        """Return the answer for one run alone: documents of other programs take part."""
-        best = view.winner(rule) if view else None
-        if self._foreign:
+    def _one(self, run: int) -> Winner | None:
+        """Return the winner for one run: documents of other programs may take part."""
+        rule = rule_at(self._place, replace(self._question, run=run))
+        with self._lock:
+            view = self._look(rule.until)
+            best = view.winner(rule) if view else None
             rows = [*self._foreign, *([view.row(best)] if view and best else [])]
+        if self._foreign:
             row = choose(rows, rule)
             best = None if row is None else row.id
         return None if best is None else (self._place, best)

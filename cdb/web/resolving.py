@@ -5,7 +5,7 @@ look-ups and the joining of what versions look like as JSON, and the same run no
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import orjson
 from starlette.requests import Request
@@ -15,8 +15,7 @@ from starlette.types import Scope
 from cdb import names
 from cdb.database import Database
 from cdb.errors import NotFound
-from cdb.indexes import Winners
-from cdb.lookup import Place
+from cdb.indexes import Winner, Winners
 from cdb.moments import Moment
 from cdb.reading import Holding
 from cdb.stores.kept import Kept
@@ -27,15 +26,13 @@ from cdb.web.service import Service
 Arguments = dict[str, Any]
 Fields = tuple[str, ...] | None
 
-# As many answers are kept; as many questions of the present without a time, which share what an
-# index has swept, and as many others, which do not; as many bytes of versions as JSON.
-BODIES, PRESENT, OTHERS = 2048, 1024, 8
-PARTS_BYTES = 64 * 2**20
+# As many questions are kept of the present without a time, which share what an index has swept,
+# and as many others, which do not.
+PRESENT, OTHERS = 256, 8
+# As many bytes of answers are kept, and of versions as JSON.
+BODIES_BYTES = PARTS_BYTES = 64 * 2**20
 # What keeping one takes besides [bytes].
 ENTRY_BYTES = 400
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 class Asked(NamedTuple):
@@ -76,29 +73,36 @@ class Asked(NamedTuple):
 
 
 class Parts:
-    """Versions as JSON, each with its type before it."""
+    """Versions as JSON, each with its type before it: whole, or only some fields of them."""
 
     def __init__(self) -> None:
-        self.json: dict[tuple[tuple[Place, str], Fields], bytes] = {}
-        self.unadopted: set[tuple[Place, str]] = set()
+        self.unadopted: set[Winner] = set()
+        self._json: dict[Fields, dict[Winner, bytes]] = {}
         self._nbytes = 0
 
-    def read(self, db: Database, moment: Moment, winners: Winners, fields: Fields) -> None:
-        """Read what versions look like that are not there yet."""
-        new = {c: w for c, w in winners.items() if (w, fields) not in self.json}
+    def of(self, fields: Fields) -> dict[Winner, bytes]:
+        """Return what is there."""
+        return self._json.get(fields, {})
+
+    def read(
+        self, db: Database, moment: Moment, winners: Winners, fields: Fields
+    ) -> dict[Winner, bytes]:
+        """Return what is there, with these versions, which are read if need be."""
         if self._nbytes > PARTS_BYTES:
-            new, self._nbytes = winners, 0
-            self.json.clear()
+            self._nbytes = 0
+            self._json.clear()
             self.unadopted.clear()
+        there = self._json.setdefault(fields, {})
+        new = {ctype: winner for ctype, winner in winners.items() if winner not in there}
         for ctype, found in db.versions(moment, new).items():
             version = answers.version(found)
             if version["seq"] is None:
                 self.unadopted.add(new[ctype])
             if fields is not None:
                 version = {name: version[name] for name in ("id", *fields) if name in version}
-            made = orjson.dumps(ctype) + b":" + orjson.dumps(version)
-            self.json[new[ctype], fields] = made
-            self._nbytes += len(made) + ENTRY_BYTES
+            there[new[ctype]] = orjson.dumps(ctype) + b":" + orjson.dumps(version)
+            self._nbytes += len(there[new[ctype]]) + ENTRY_BYTES
+        return there
 
 
 class Answers:
@@ -145,17 +149,23 @@ class Answers:
         }
         self._begin = orjson.dumps(begin)[:-1] + b',"constants":{'
 
+    def interval(self, run: int | None) -> int | None:
+        """Return the number of the interval of runs that have this answer, None if only it has."""
+        # What is missing is said of the run.
+        return None if self._wanted else self._holding.interval(run)
+
     def body(self, run: int | None) -> bytes:
         """Return the answer for a run; without one for the far future."""
         winners = self._holding.winners(run)
         if self._wanted:
             winners = {ctype: w for ctype, w in winners.items() if ctype in self._wanted}
-        keys = [(winner, self._fields) for winner in winners.values()]
-        known = self._parts.json
-        if not all(key in known for key in keys):
-            self._parts.read(self._db, self._holding.moment, winners, self._fields)
-        found = b",".join([known[key] for key in keys if key in known])
-        return b"".join((self._begin, found, b"}", self._end(winners, run)))
+        known = self._parts.of(self._fields)
+        try:
+            found = [known[winner] for winner in winners.values()]
+        except KeyError:
+            known = self._parts.read(self._db, self._holding.moment, winners, self._fields)
+            found = [known[winner] for winner in winners.values() if winner in known]
+        return b"".join((self._begin, b",".join(found), b"}", self._end(winners, run)))
 
     def _end(self, winners: Winners, run: int | None) -> bytes:
         """Return what follows the versions: what is missing, and warnings."""
@@ -177,13 +187,14 @@ class Answers:
 
 
 class Known:
-    """What a worker knows as of one state: answers by address, questions for any run, versions."""
+    """What a worker knows as of one state: questions for any run, their answers, versions."""
 
     def __init__(self) -> None:
-        self.bodies: dict[bytes, tuple[Sequence[str], bytes]] = {}
         self.parts = Parts()
         self._present: dict[tuple[bytes, bool], Answers] = {}
         self._others: dict[tuple[bytes, bool], Answers] = {}
+        self._bodies: dict[tuple[Answers, int | None, int | None], bytes] = {}
+        self._nbytes = 0
 
     def answers(self, asked: Asked) -> Answers | None:
         """Return what is known of a question, for any run."""
@@ -191,20 +202,29 @@ class Known:
 
     def keep(self, asked: Asked, found: Answers, *, present: bool) -> None:
         """Keep what is known of a question: of the present without a time, or not."""
-        if present:
-            _put(self._present, asked.rest, found, PRESENT)
-        else:
-            _put(self._others, asked.rest, found, OTHERS)
+        kept, many = (self._present, PRESENT) if present else (self._others, OTHERS)
+        if len(kept) >= many:
+            kept.clear()
+            # They hold on to their questions.
+            self._forget_bodies()
+        kept[asked.rest] = found
 
-    def keep_body(self, query_string: bytes, searched: Sequence[str], body: bytes) -> None:
-        """Keep an answer as it was sent."""
-        _put(self.bodies, query_string, (searched, body), BODIES)
+    def body(self, found: Answers, run: int | None) -> bytes:
+        """Return the answer for a run, which all runs between the same edges share."""
+        interval = found.interval(run)
+        key = (found, run, None) if interval is None else (found, None, interval)
+        body = self._bodies.get(key)
+        if body is None:
+            body = found.body(run)
+            if self._nbytes > BODIES_BYTES:
+                self._forget_bodies()
+            self._bodies[key] = body
+            self._nbytes += len(body) + ENTRY_BYTES
+        return body
 
-
-def _put(values: dict[K, V], key: K, value: V, many: int) -> None:
-    if len(values) >= many:
-        values.clear()
-    values[key] = value
+    def _forget_bodies(self) -> None:
+        self._bodies.clear()
+        self._nbytes = 0
 
 
 class Resolved:
@@ -223,32 +243,25 @@ class Resolved:
     def known(self, query_string: bytes, caller: Caller) -> bytes | None:
         """Return the answer to a question that the caller may ask, if it can be given at once."""
         known = self._kept.get("known")
-        if known is None:
-            return None
-        found = known.bodies.get(query_string)
-        if found is not None:
-            searched, body = found
-            return body if all(map(caller.may_read, searched)) else None
         asked = Asked.of(query_string)
-        answers_ = None if asked is None else known.answers(asked)
-        if asked is None or answers_ is None or not all(map(caller.may_read, answers_.searched)):
+        if known is None or asked is None:
             return None
-        body = answers_.body(asked.run)
-        known.keep_body(query_string, answers_.searched, body)
-        return body
+        found = known.answers(asked)
+        if found is None or not all(map(caller.may_read, found.searched)):
+            return None
+        return known.body(found, asked.run)
 
     async def work_out(self, query_string: bytes, caller: Caller, given: Arguments) -> bytes:
         """Return the answer to a question, and know it from now on."""
         known = self._now()
         as_of = given.pop("as_of", None)
         moment = await self._service.moment(as_of)
-        found, body = await self._service.read(self._ask, caller, given, moment, known.parts)
-        if not (moment.provisional or _is_now(as_of) or _is_now(given.get("time"))):
-            known.keep_body(query_string, found.searched, body)
-            asked = Asked.of(query_string)
-            # A name that is written with percent signs is seen by the parser alone.
-            if asked is not None and asked.run == given.get("run"):
-                known.keep(asked, found, present=not moment.asked and "time" not in given)
+        found, body = await self._service.read(self._ask, caller, given, moment, known)
+        by_the_clock = moment.provisional or _is_now(as_of) or _is_now(given.get("time"))
+        asked = Asked.of(query_string)
+        # A name that is written with percent signs is seen by the parser alone.
+        if asked is not None and asked.run == given.get("run") and not by_the_clock:
+            known.keep(asked, found, present=not moment.asked and "time" not in given)
         return body
 
     def _now(self) -> Known:
@@ -261,7 +274,7 @@ class Resolved:
         return known
 
     def _ask(
-        self, caller: Caller, given: Arguments, moment: Moment, parts: Parts
+        self, caller: Caller, given: Arguments, moment: Moment, known: Known
     ) -> tuple[Answers, bytes]:
         db = self._service.db
         which = {name: given[name] for name in ("experiment", "dbsuffix", "rule") if name in given}
@@ -271,8 +284,8 @@ class Resolved:
         caller.require_read(*searched)
         when = {name: given[name] for name in ("run", "time") if name in given}
         holding = db.holding(given["detector"], **which, **when, as_of=moment)
-        found = Answers(db, given, holding, searched, parts)
-        return found, found.body(given.get("run"))
+        found = Answers(db, given, holding, searched, known.parts)
+        return found, known.body(found, given.get("run"))
 
 
 def _is_now(time: object) -> bool:
