@@ -19,7 +19,7 @@ function request()
    if same then return same end
    -- A step without a common divisor with their number: each run once before any comes again.
    number = number + 7919
-   wrk.path = before .. (number % 1000003) .. after
+   wrk.path = before .. (number % 9999) .. after
    return wrk.format()
 end
 

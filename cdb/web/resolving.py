@@ -30,7 +30,7 @@ Fields = tuple[str, ...] | None
 # and as many others, which do not.
 PRESENT, OTHERS = 256, 8
 # As many bytes of answers are kept, and of versions as JSON.
-BODIES_BYTES = PARTS_BYTES = 64 * 2**20
+BODIES_BYTES, PARTS_BYTES = 128 * 2**20, 64 * 2**20
 # What keeping one takes besides [bytes].
 ENTRY_BYTES = 400
 
