@@ -27,7 +27,7 @@ QUESTION = f"/v1/resolve?detector={DETECTOR}&experiment={EXPERIMENTS[3]}&run="
 PATHS = {"the same run": f"{QUESTION}5000", "run after run": f"{QUESTION}{{run}}"}
 BARE = "bare uvicorn, same size"
 AT_ONCE = 32
-ROUNDS = 5  # odd, for the median
+ROUNDS = 3  # odd, for the median
 ON_WIRE = 200
 
 # At least 0.4 of the alternative's requests a second; at most twice its time.
@@ -89,7 +89,7 @@ def loads(asked: dict[Case, tuple[str, str]]) -> tuple[dict[Case, Load], dict[Ca
     alone: dict[Case, list[Load]] = {case: [] for case in asked}
     for url, path in asked.values():
         # Long enough that each worker was asked about each run.
-        wrk.load(url, path, connections=AT_ONCE, seconds=4)
+        wrk.load(url, path, connections=AT_ONCE, seconds=3)
     for turn in range(ROUNDS):
         for case, (url, path) in asked.items():
             many = wrk.load(url, path, connections=AT_ONCE, seconds=1, seed=turn * 1237)
