@@ -36,7 +36,8 @@ class Load:
 def find() -> str:
     """Return where `wrk` is; it is installed from Debian where one may."""
     if not shutil.which("wrk") and shutil.which("apt-get") and os.geteuid() == 0:
-        subprocess.run(INSTALL, capture_output=True, check=False)
+        for command in (("apt-get", "update"), INSTALL):
+            subprocess.run(command, capture_output=True, check=False)
     found = shutil.which("wrk")
     if found is None:
         raise Unavailable(f"rows of load are left out: wrk is missing, `{' '.join(INSTALL)}`")

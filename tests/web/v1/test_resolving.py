@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from cdb.database import Database
-from cdb.errors import CalibError, NotFound
+from cdb.errors import CalibError, NotFound, StoreUnavailable
 from cdb.stores.embedded import EmbeddedStore
 from cdb.web import answers, resolving
 from cdb.web.access import Caller
@@ -176,6 +176,18 @@ def test_what_is_known_is_answered_before_the_routes(tmp_path: Path) -> None:
             assert closed.get(f"/v1/resolve?detector={EPIX}&run=5").status_code == 200
             refused = closed.get(f"/v1/resolve?detector={EPIX}&run=6", headers=eve)
             assert refused.status_code == 403
+
+
+def test_a_store_that_fails_is_said_as_ever(tmp_path: Path) -> None:
+    with serving(EmbeddedStore(tmp_path)) as client:
+        db = client.app.state.service.db  # type: ignore[attr-defined]
+        for run in (3, 7):
+            db.add("text", detector=EPIX, ctype="notes", run=run)
+        assert client.get(f"/v1/resolve?detector={EPIX}&run=5").status_code == 200
+        with mock.patch.object(db.store, "find", side_effect=StoreUnavailable("it is away")):
+            answer = client.get(f"/v1/resolve?detector={EPIX}&run=8")
+        assert answer.status_code == 502
+        assert answer.json()["error"]["message"] == "it is away"
 
 
 def test_what_is_kept_is_bounded(workers: list[Worker], monkeypatch: pytest.MonkeyPatch) -> None:
