@@ -19,8 +19,10 @@ import audits
 import filling
 import lookups
 import machine
+import service
 import starts
 import text_files
+import transfers
 from table import Row, lines
 
 from cdb.database import Database
@@ -62,6 +64,8 @@ def all_rooms(folder: Path, wire: str | None) -> dict[str, Callable[[], list[Row
         "adds": lambda: adds.rows(folder, wire),
         "audits": lambda: audits.rows(folder),
         "arrays": lambda: arrays.rows(folder, wire),
+        "service": lambda: service.rows(folder, wire),
+        "transfers": lambda: transfers.rows(folder),
         "text_files": lambda: [Row(*row) for row in text_files.rows((2000, 1000))],
     }
 

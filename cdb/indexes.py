@@ -2,8 +2,11 @@
 
 import logging
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 
 from cdb.constant import RETIRED
@@ -15,6 +18,7 @@ from cdb.lookup import (
     Place,
     Question,
     Row,
+    Steps,
     View,
     choose,
     picked,
@@ -25,6 +29,10 @@ from cdb.moments import Moment
 from cdb.stores.kept import Kept
 
 logger = logging.getLogger(__name__)
+
+# Where the version is that wins, and its id; and that of each type, sorted.
+Winner = tuple[Place, str]
+Winners = dict[str, Winner]
 
 # What the columns of a document of ours hold; of an experiment's name any type will do.
 _TYPES: dict[str, set[type]] = {"ctype": {str}, "out": {int, type(None)}}
@@ -69,38 +77,32 @@ class Indexes:
         self._foreigners: Kept[dict[str, list[Row]]] = Kept(journal.store.stamp)
         self._lock = threading.RLock()
 
-    def winners(
-        self, moment: Moment, places: Sequence[Place], question: Question
-    ) -> dict[str, tuple[Place, str]]:
+    def winners(self, moment: Moment, places: Sequence[Place], question: Question) -> Winners:
         """Return for each type where the version is that wins, and its id."""
+        return self.table(moment, places, question).winners(question.run_asked)
 
-        def read(both_forms: bool) -> dict[str, tuple[Place, str]]:
-            return self._winners(moment, places, question, both_forms)
+    def table(self, moment: Moment, places: Sequence[Place], question: Question) -> "Table":
+        """Return the answers to a question for any run; its own plays no part."""
+
+        def read(both_forms: bool) -> Table:
+            return self._table(moment, places, question, both_forms)
 
         named = [(place.database, place.collection) for place in places]
         return self._journal.steady(moment, named, read)
 
-    def _winners(
+    def _table(
         self, moment: Moment, places: Sequence[Place], question: Question, both_forms: bool
-    ) -> dict[str, tuple[Place, str]]:
-        found: dict[str, tuple[Place, str]] = {}
+    ) -> "Table":
+        found: dict[str, list[_Asked]] = {}
         for place in places:
-            rule = rule_at(place, question)
             foreign = self._foreign(moment, place, both_forms)
             with self._lock:
-                kept = self._up_to_date(moment, place)
-                for ctype in sorted({*kept.by_ctype, *foreign}):
-                    if ctype in found:
-                        continue
-                    view = self._view(moment, place, ctype, rule.until)
-                    best = view.winner(rule) if view else None
-                    if ctype in foreign:
-                        rows = foreign[ctype] + ([view.row(best)] if view and best else [])
-                        row = choose(rows, rule)
-                        best = None if row is None else row.id
-                    if best is not None:
-                        found[ctype] = (place, best)
-        return found
+                types = {*self._up_to_date(moment, place).by_ctype, *foreign}
+            for ctype in types:
+                look = partial(self._view, moment, place, ctype)
+                asked = _Asked(place, question, look, foreign.get(ctype, []), self._lock)
+                found.setdefault(ctype, []).append(asked)
+        return Table(found)
 
     def _view(self, moment: Moment, place: Place, ctype: str, time: int | None) -> View | None:
         index = self._kept[place.database, place.collection].by_ctype.get(ctype)
@@ -167,6 +169,95 @@ class Indexes:
                 row = row_of(document)
                 found.setdefault(row.ctype, []).append(row)
         return found
+
+
+class Table:
+    """The answers of one state to a question, for any run."""
+
+    def __init__(self, asked: Mapping[str, Sequence["_Asked"]]) -> None:
+        self._asked = sorted(asked.items())
+
+    def winners(self, run: int) -> Winners:
+        """Return for each type, sorted, where the version is that wins, and its id."""
+        found: Winners = {}
+        for ctype, places in self._asked:
+            for asked in places:
+                best = asked.winner(run)
+                if best is not None:
+                    found[ctype] = best
+                    break
+        return found
+
+    def interval(self, run: int) -> int | None:
+        """Return the number of the interval of runs that have the same winners as this one.
+
+        None where that is not known: each run has to be looked up.
+        """
+        edges = self._edges
+        return None if edges is None else bisect_right(edges, run)
+
+    @cached_property
+    def _edges(self) -> list[int] | None:
+        breaks = [asked.breaks() for _, places in self._asked for asked in places]
+        if None in breaks:
+            return None
+        return sorted({run for some in breaks if some for run in some})
+
+
+class _Asked:
+    """One type in one place, looked at when it is first asked."""
+
+    def __init__(
+        self,
+        place: Place,
+        question: Question,
+        look: Callable[[int | None], View | None],
+        foreign: Sequence[Row],
+        lock: AbstractContextManager[object],
+    ) -> None:
+        self._place = place
+        self._question = question
+        self._look = look
+        self._foreign = foreign
+        self._lock = lock
+        self._swept = False
+        self._breaks: list[int] | None = None
+        self._winners: list[int] = []
+        self._ids: list[str] = []
+
+    def winner(self, run: int) -> Winner | None:
+        """Return where the version is that wins, and its id."""
+        breaks = self._breaks if self._swept else self.breaks()
+        if breaks is None:
+            return self._one(run)
+        number = self._winners[bisect_right(breaks, run)]
+        return None if number < 0 else (self._place, self._ids[number])
+
+    def breaks(self) -> list[int] | None:
+        """Return where, along the runs, the winner changes; None where only each run says."""
+        if not self._swept:
+            rule = rule_at(self._place, self._question)
+            # Another thread may be at the index that the view shows.
+            with self._lock:
+                view = self._look(rule.until)
+                steps = Steps([], [-1]) if view is None else view.steps(rule)
+            if steps is not None and not self._foreign:
+                self._ids = view.ids if view else []
+                self._breaks, self._winners = steps
+            self._swept = True
+        return self._breaks
+
+    def _one(self, run: int) -> Winner | None:
+        """Return the winner for one run: documents of other programs may take part."""
+        rule = rule_at(self._place, replace(self._question, run=run))
+        with self._lock:
+            view = self._look(rule.until)
+            best = view.winner(rule) if view else None
+            rows = [*self._foreign, *([view.row(best)] if view and best else [])]
+        if self._foreign:
+            row = choose(rows, rule)
+            best = None if row is None else row.id
+        return None if best is None else (self._place, best)
 
 
 def _readable(columns: Columns) -> Columns:
