@@ -6,7 +6,7 @@ which it was first added as its `order`, as restored versions do. The events go 
 """
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -43,7 +43,7 @@ class Payload:
     blobs: Blobs
 
 
-def fill(db: Database, n_versions: int) -> None:
+def fill(db: Database, n_versions: int, ctypes: Sequence[str] = (CTYPE,)) -> None:
     """Fill an empty store.
 
     Parameters
@@ -52,6 +52,8 @@ def fill(db: Database, n_versions: int) -> None:
         On an empty store.
     n_versions : int
         So many in the detector's database, a tenth of them in each experiment's.
+    ctypes : sequence of str, optional
+        Types, each of as many versions.
     """
     rng = random.Random(n_versions)
     for database in (names.detector_database(DETECTOR), *map(experiment_database, EXPERIMENTS)):
@@ -59,7 +61,7 @@ def fill(db: Database, n_versions: int) -> None:
     payloads = [make_payload(db, number) for number in range(N_PAYLOADS)]
     for start in range(0, n_versions, VERSIONS_AN_EVENT):
         numbers = range(start, min(start + VERSIONS_AN_EVENT, n_versions))
-        commit(db, [version(number, rng, payloads) for number in numbers])
+        commit(db, [version(number, rng, payloads, ctypes) for number in numbers])
     # The last event is an ordinary one, as nearly always.
     db.add("ordinary", detector=DETECTOR, ctype="comment", experiment=EXPERIMENTS[0])
 
@@ -94,18 +96,24 @@ def make_payload(db: Database, number: int) -> Payload:
     return Payload(document, blobs)
 
 
-def version(number: int, rng: random.Random, payloads: list[Payload]) -> tuple[Document, Blobs]:
+def version(
+    number: int, rng: random.Random, payloads: list[Payload], ctypes: Sequence[str]
+) -> tuple[Document, Blobs]:
     """Return the document of a version and where its bytes are.
 
-    Three in five are open-ended, the others hold for up to 50 runs; the first covers all runs.
+    Three in five are open-ended, the others hold for up to 50 runs; the first of each type covers
+    all runs.
     """
-    chosen = payloads[number // len(EXPERIMENTS) % len(payloads)]  # so that each is used by each
-    begin = rng.randint(0, LAST_RUN) if number else 0
-    end = "end" if not number or rng.random() < 0.6 else begin + rng.randint(0, 50)
+    turn, experiment = divmod(number, len(EXPERIMENTS))
+    is_first = experiment == 0 and turn < len(ctypes)
+    chosen = payloads[turn % len(payloads)]  # so that each is used by each
+    begin = 0 if is_first else rng.randint(0, LAST_RUN)
+    end = "end" if is_first or rng.random() < 0.6 else begin + rng.randint(0, 50)
     runs = validity.RunRange.parse(begin, end)
     time = datetime.fromtimestamp(BEGIN + APART * number - rng.randint(0, 10 * APART), UTC)
     changes = {
-        "experiment": EXPERIMENTS[number % len(EXPERIMENTS)],
+        "ctype": ctypes[turn % len(ctypes)],
+        "experiment": EXPERIMENTS[experiment],
         "run": runs.begin,
         "run_end": runs.text_end,
         "end": runs.stored_end,

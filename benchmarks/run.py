@@ -19,9 +19,11 @@ import audits
 import filling
 import lookups
 import machine
+import service
 import starts
 import tags
 import text_files
+import transfers
 from table import Row, lines
 
 from cdb.database import Database
@@ -64,6 +66,8 @@ def all_rooms(folder: Path, wire: str | None) -> dict[str, Callable[[], list[Row
         "audits": lambda: audits.rows(folder),
         "tags": lambda: tags.rows(folder),
         "arrays": lambda: arrays.rows(folder, wire),
+        "service": lambda: service.rows(folder, wire),
+        "transfers": lambda: transfers.rows(folder),
         "text_files": lambda: [Row(*row) for row in text_files.rows((2000, 1000))],
     }
 

@@ -8,7 +8,7 @@ HEAD = ("what", "ours", "alternative", "its figure", "ratio", "target", "met?")
 
 @dataclass(frozen=True)
 class Target:
-    """What a figure should be at most.
+    """What a figure should be at most, or at least.
 
     Attributes
     ----------
@@ -16,10 +16,13 @@ class Target:
         In the row's unit; a number for a ratio.
     of : str
         ``ours``; ``ratio``, of ours to the alternative; ``more``, ours minus the alternative.
+    at_least : bool
+        Whether more is better.
     """
 
     limit: float
     of: str = "ours"
+    at_least: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """Ours to theirs; below 1 is better than the alternative."""
+        """Ours to theirs; of times, below 1 is better than the alternative."""
         return self.ours / self.theirs if self.theirs else float("inf")
 
     @property
@@ -58,7 +61,8 @@ class Row:
         if self.target is None:
             return None
         figures = {"ours": self.ours, "ratio": self.ratio, "more": self.ours - self.theirs}
-        return figures[self.target.of] <= self.target.limit
+        figure_, limit = figures[self.target.of], self.target.limit
+        return figure_ >= limit if self.target.at_least else figure_ <= limit
 
     def cells(self) -> tuple[str, ...]:
         """Return the texts of the row, in the order of `HEAD`."""
@@ -82,7 +86,7 @@ def figure(value: float, unit: str = "s") -> str:
     ('1.23 ms', '0.25 us', '12 commands')
     """
     if unit != "s":
-        return f"{value:.4g} {unit}"
+        return f"{value:.4g} {unit}" if value < 1e4 else f"{value:.0f} {unit}"
     for factor, name in ((1, "s"), (1e3, "ms")):
         if value * factor >= 1:
             return f"{value * factor:.3g} {name}"
@@ -98,9 +102,10 @@ def target_text(target: Target | None, unit: str) -> str:
     """Return a target as the table shows it."""
     if target is None:
         return ""
+    sign = ">=" if target.at_least else "<="
     if target.of == "ratio":
-        return f"ratio <= {target.limit:g}"
-    return f"<= {figure(target.limit, unit)}{' more' if target.of == 'more' else ''}"
+        return f"ratio {sign} {target.limit:g}"
+    return f"{sign} {figure(target.limit, unit)}{' more' if target.of == 'more' else ''}"
 
 
 def lines(rows: Sequence[Row]) -> list[str]:

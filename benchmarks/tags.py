@@ -62,12 +62,9 @@ def comparison(folder: Path) -> Row:
             return sum(1 for _ in db.affected(*heads, **asked))
 
         def every_run() -> int:
-            before, after = (db.moment(head) for head in heads)
-            return sum(
-                db.holding(filling.DETECTOR, experiment=EXPERIMENT, run=run, as_of=before).winners
-                != db.holding(filling.DETECTOR, experiment=EXPERIMENT, run=run, as_of=after).winners
-                for run in range(RUNS)
-            )
+            before, after = (db.holding(filling.DETECTOR, experiment=EXPERIMENT, as_of=head)
+                             for head in heads)  # fmt: skip
+            return sum(before.winners(run) != after.winners(run) for run in range(RUNS))
 
         ours, theirs = medians(compare, every_run, repeats=3)
     what = f"affected: {RUNS:.0e} runs x {len(TYPES)} types".replace("e+0", "e")

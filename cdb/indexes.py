@@ -2,8 +2,11 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 
 from cdb import search
@@ -17,6 +20,7 @@ from cdb.lookup import (
     Question,
     Row,
     Rule,
+    Steps,
     View,
     choose,
     picked,
@@ -28,6 +32,10 @@ from cdb.stores.kept import Kept
 from cdb.validity import OPEN_END
 
 logger = logging.getLogger(__name__)
+
+# Where the version is that wins, and its id; and that of each type, sorted.
+Winner = tuple[Place, str]
+Winners = dict[str, Winner]
 
 # What the columns of a document of ours hold; of an experiment's name any type will do.
 _TYPES: dict[str, set[type]] = {"ctype": {str}, "out": {int, type(None)}}
@@ -72,34 +80,32 @@ class Indexes:
         self._foreigners: Kept[dict[str, list[Row]]] = Kept(journal.store.stamp)
         self._lock = threading.RLock()
 
-    def winners(
-        self, moment: Moment, places: Sequence[Place], question: Question
-    ) -> dict[str, tuple[Place, str]]:
+    def winners(self, moment: Moment, places: Sequence[Place], question: Question) -> Winners:
         """Return for each type where the version is that wins, and its id."""
+        return self.table(moment, places, question).winners(question.run_asked)
 
-        def read(both_forms: bool) -> dict[str, tuple[Place, str]]:
-            return self._winners(moment, places, question, both_forms)
+    def table(self, moment: Moment, places: Sequence[Place], question: Question) -> "Table":
+        """Return the answers to a question for any run; its own plays no part."""
+
+        def read(both_forms: bool) -> Table:
+            return self._table(moment, places, question, both_forms)
 
         named = [(place.database, place.collection) for place in places]
         return self._journal.steady(moment, named, read)
 
-    def _winners(
+    def _table(
         self, moment: Moment, places: Sequence[Place], question: Question, both_forms: bool
-    ) -> dict[str, tuple[Place, str]]:
-        found: dict[str, tuple[Place, str]] = {}
+    ) -> "Table":
+        found: dict[str, list[_Asked]] = {}
         for place in places:
-            rule = rule_at(place, question)
             foreign = self._foreign(moment, place, both_forms)
             with self._lock:
-                kept = self._up_to_date(moment, place)
-                for ctype in sorted({*kept.by_ctype, *foreign, *_pinned_types(moment, place)}):
-                    if ctype in found:
-                        continue
-                    view = self._view(moment, place, ctype, rule.until)
-                    best = _best(moment, place, ctype, rule, view, foreign.get(ctype, []))
-                    if best is not None:
-                        found[ctype] = (place, best)
-        return found
+                types = {*self._up_to_date(moment, place).by_ctype, *foreign}
+                types.update(_pinned_types(moment, place))
+            for ctype in types:
+                asked = self._asked(moment, place, ctype, question, foreign.get(ctype, []))
+                found.setdefault(ctype, []).append(asked)
+        return Table(found)
 
     def along(
         self,
@@ -109,20 +115,24 @@ class Indexes:
         *,
         experiment: str | None = None,
         time: int | None = None,
-    ) -> list[tuple[int, tuple[Place, str] | None]]:
+    ) -> list[tuple[int, Winner | None]]:
         """Return where, along the runs, the winner of rule `range` changes, and to whom.
 
         The first run is 0; what follows the last one is answered as that is.
         """
+        question = Question(None, time, "range", experiment)
 
-        def read(both_forms: bool) -> list[tuple[int, tuple[Place, str] | None]]:
-            ways = [
-                self._way(moment, place, ctype, experiment, time, both_forms) for place in places
-            ]
-            found: list[tuple[int, tuple[Place, str] | None]] = []
-            for run in sorted({0, *(run for _, breaks, _ in ways for run in breaks)}):
-                winners = ((place, winner(run)) for place, _, winner in ways)
-                best = next(((place, id_) for place, id_ in winners if id_ is not None), None)
+        def read(both_forms: bool) -> list[tuple[int, Winner | None]]:
+            asked = []
+            for place in places:
+                foreign = self._foreign(moment, place, both_forms).get(ctype, [])
+                with self._lock:
+                    self._up_to_date(moment, place)
+                asked.append(self._asked(moment, place, ctype, question, foreign))
+            found: list[tuple[int, Winner | None]] = []
+            for run in sorted({0}.union(*(each.edges() for each in asked))):
+                winners = (each.winner(run) for each in asked)
+                best = next((winner for winner in winners if winner is not None), None)
                 if not found or found[-1][1] != best:
                     found.append((run, best))
             return found
@@ -130,35 +140,18 @@ class Indexes:
         named = [(place.database, place.collection) for place in places]
         return self._journal.steady(moment, named, read)
 
-    def _way(
+    def _asked(
         self,
         moment: Moment,
         place: Place,
         ctype: str,
-        experiment: str | None,
-        time: int | None,
-        both_forms: bool,
-    ) -> tuple[Place, set[int], Callable[[int], str | None]]:
-        """Return a place, the runs at which its winner may change, and who wins for a run."""
-        foreign = self._foreign(moment, place, both_forms).get(ctype, [])
-        with self._lock:
-            self._up_to_date(moment, place)
-            view = self._view(moment, place, ctype, time)
-        first = rule_at(place, Question(0, time, "range", experiment))
-        rows = [*foreign, *map(row_of, _pinned_documents(moment, place, ctype))]
-        breaks = {run for row in rows for run in (row.run, row.end + 1) if 0 <= run <= OPEN_END}
-        breaks.update(() if view is None else view.breaks(first))
-
-        def winner(run: int) -> str | None:
-            if not rows and view is None:
-                return None
-            if not rows and view is not None and not place.fallback:
-                number = view.covering(run)
-                return None if number < 0 else view.id(number)
-            rule = rule_at(place, Question(run, time, "range", experiment))
-            return _best(moment, place, ctype, rule, view, foreign)
-
-        return place, breaks, winner
+        question: Question,
+        foreign: Sequence[Row],
+    ) -> "_Asked":
+        look = partial(self._view, moment, place, ctype)
+        pins = [row_of(document) for document in _pinned_documents(moment, place, ctype)]
+        pinned = partial(search.pinned, moment, place, ctype)
+        return _Asked(place, question, look, foreign, pins, pinned, self._lock)
 
     def _view(self, moment: Moment, place: Place, ctype: str, time: int | None) -> View | None:
         index = self._kept[place.database, place.collection].by_ctype.get(ctype)
@@ -229,18 +222,114 @@ class Indexes:
         return found
 
 
-def _best(
-    moment: Moment, place: Place, ctype: str, rule: Rule, view: View | None, foreign: list[Row]
-) -> str | None:
-    """Return the id of the version that wins in a place."""
-    pin = search.pinned(moment, place, ctype, rule)
-    if pin is not None:
-        return str(pin.document["_id"])
-    best = view.winner(rule) if view else None
-    if not foreign:
-        return best
-    row = choose(foreign + ([view.row(best)] if view and best else []), rule)
-    return None if row is None else row.id
+class Table:
+    """The answers of one state to a question, for any run."""
+
+    def __init__(self, asked: Mapping[str, Sequence["_Asked"]]) -> None:
+        self._asked = sorted(asked.items())
+
+    def winners(self, run: int) -> Winners:
+        """Return for each type, sorted, where the version is that wins, and its id."""
+        found: Winners = {}
+        for ctype, places in self._asked:
+            for asked in places:
+                best = asked.winner(run)
+                if best is not None:
+                    found[ctype] = best
+                    break
+        return found
+
+    def interval(self, run: int) -> int | None:
+        """Return the number of the interval of runs that have the same winners as this one.
+
+        None where that is not known: each run has to be looked up.
+        """
+        edges = self._edges
+        return None if edges is None else bisect_right(edges, run)
+
+    @cached_property
+    def _edges(self) -> list[int] | None:
+        breaks = [asked.breaks() for _, places in self._asked for asked in places]
+        if None in breaks:
+            return None
+        return sorted({run for some in breaks if some for run in some})
+
+
+class _Asked:
+    """One type in one place, looked at when it is first asked."""
+
+    def __init__(
+        self,
+        place: Place,
+        question: Question,
+        look: Callable[[int | None], View | None],
+        foreign: Sequence[Row],
+        pins: Sequence[Row],
+        pinned: Callable[[Rule], "search.Pin | None"],
+        lock: AbstractContextManager[object],
+    ) -> None:
+        self._place = place
+        self._question = question
+        self._look = look
+        self._foreign = foreign
+        self._pins = pins
+        self._pinned = pinned
+        self._lock = lock
+        self._swept = False
+        self._breaks: list[int] | None = None
+        self._winners: list[int] = []
+        self._ids: list[str] = []
+
+    def winner(self, run: int) -> Winner | None:
+        """Return where the version is that wins, and its id."""
+        breaks = self._breaks if self._swept else self.breaks()
+        if breaks is None:
+            return self._one(run)
+        number = self._winners[bisect_right(breaks, run)]
+        return None if number < 0 else (self._place, self._ids[number])
+
+    def breaks(self) -> list[int] | None:
+        """Return where, along the runs, the winner changes; None where only each run says."""
+        if not self._swept:
+            rule = rule_at(self._place, self._question)
+            # Another thread may be at the index that the view shows.
+            with self._lock:
+                view = self._look(rule.until)
+                steps = Steps([], [-1]) if view is None else view.steps(rule)
+            if steps is not None and not self._foreign and not self._pins:
+                self._ids = view.ids if view else []
+                self._breaks, self._winners = steps
+            self._swept = True
+        return self._breaks
+
+    def edges(self) -> set[int]:
+        """Return the runs at which the winner may change, by a rule that goes by ranges."""
+        breaks = self.breaks()
+        if breaks is not None:
+            return {run for run in breaks if 0 <= run <= OPEN_END}
+        rule = rule_at(self._place, self._question)
+        with self._lock:
+            view = self._look(rule.until)
+            steps = None if view is None else view.steps(rule)
+        rows = (*self._foreign, *self._pins)
+        found = {run for row in rows for run in (row.run, row.end + 1)}
+        found.update(() if steps is None else steps.breaks)
+        return {run for run in found if 0 <= run <= OPEN_END}
+
+    def _one(self, run: int) -> Winner | None:
+        """Return the winner for one run: pins and documents of other programs may take part."""
+        rule = rule_at(self._place, replace(self._question, run=run))
+        pin = self._pinned(rule) if self._pins else None
+        if pin is not None:
+            return self._place, str(pin.document["_id"])
+        with self._lock:
+            view = self._look(rule.until)
+            best = view.winner(rule) if view else None
+            rows = [*self._foreign, *([view.row(best)] if view and best else [])]
+        if self._foreign:
+            row = choose(rows, rule)
+            best = None if row is None else row.id
+        return None if best is None else (self._place, best)
 
 
 def _pinned_documents(moment: Moment, place: Place, ctype: str) -> Iterator[dict[str, Any]]:

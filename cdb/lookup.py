@@ -21,6 +21,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from heapq import heappop, heappush
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cdb import names
@@ -128,8 +130,7 @@ class Question:
         return OPEN_END if self.run is None else self.run
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A database to look in, and whether only as a fallback for what others did not have."""
 
     database: str
@@ -167,6 +168,7 @@ class Rule(ABC):
 
     sort: Sort = (("_id", -1),)
     time: int | None
+    run: int  # where it plays a part
 
     @property
     def until(self) -> int | None:
@@ -523,7 +525,7 @@ class Index:
         seen = (columns["seq"] <= seq) & (columns["out"] > seq)
         if time is not None:
             seen &= columns["time_sec"] <= time
-        return View(self, np.flatnonzero(seen), time)
+        return View(self, np.flatnonzero(seen))
 
 
 class View:
@@ -532,53 +534,46 @@ class View:
     What a rule needs is swept together when it is first asked for.
     """
 
-    def __init__(self, index: Index, visible: "NDArray[np.int64]", time: int | None) -> None:
+    def __init__(self, index: Index, visible: "NDArray[np.int64]") -> None:
         self._index = index
         self._visible = visible
-        self._time = time
+        self._fallbacks: dict[str, Steps] = {}
 
     def winner(self, rule: Rule) -> str | None:
         """Return the id of the version that wins, the same as `choose` among all of them."""
-        number = self._number(rule)
+        steps = self.steps(rule)
+        if steps is None:
+            number = self._linear(rule)
+        else:
+            number = steps.at(rule.run) if steps.breaks else steps.winners[0]
         return None if number < 0 else self._index.ids[number]
+
+    @property
+    def ids(self) -> list[str]:
+        """The id of each version, by its number in `Steps`."""
+        return self._index.ids
 
     def row(self, id: str) -> Row:  # noqa: A002 - the field's name
         """Return what the rules know of a version."""
         return self._row_of(self._index._position[id])
 
-    def id(self, number: int) -> str:
-        """Return the id of the version with a number."""
-        return self._index.ids[number]
-
-    def covering(self, run: int) -> int:
-        """Return the number of the version that rule `range` chooses for a run, or -1."""
-        breaks, winners = self._steps
-        return winners[bisect_right(breaks, run)]
-
-    def breaks(self, rule: Rule) -> list[int]:
-        """Return the runs at which the winner of rule `range` may change, in a place's form."""
-        if isinstance(rule, Fallback):
-            own = self._experiment(rule.experiment)
-            return [] if own is None else own._steps[0]
-        return self._steps[0]
-
-    def _number(self, rule: Rule) -> int:
+    def steps(self, rule: Rule) -> "Steps | None":
+        """Return who wins by a rule, whatever its run; None where each run is asked by itself."""
         if isinstance(rule, Covering):
-            return self.covering(rule.run)
+            return self._covering
         if isinstance(rule, Fallback):
-            return self._fallback(rule)
+            return self._fallback(rule.experiment)
         if isinstance(rule, Prior):
-            return self._by_time[-1] if len(self._by_time) else -1
+            return Steps([], [self._by_time[-1] if self._by_time else -1])
         if isinstance(rule, Closest):
-            return self._closest(rule)
+            return Steps([], [self._closest(rule)])
         if isinstance(rule, Latest) and rule.experiment is None:
-            breaks, winners = self._added
-            return winners[bisect_right(breaks, rule.run)]
-        return self._linear(rule, self._visible.tolist())
+            return self._added
+        return None
 
-    def _linear(self, rule: Rule, numbers: Iterable[int]) -> int:
-        """Choose by going through versions: for rules, or rare cases, that no sweep serves."""
-        rows = {self._row_of(number): number for number in numbers}
+    def _linear(self, rule: Rule) -> int:
+        """Choose by going through versions: for rules that no sweep serves."""
+        rows = {self._row_of(number): number for number in self._visible.tolist()}
         best = choose(rows, rule)
         return -1 if best is None else rows[best]
 
@@ -604,8 +599,8 @@ class View:
         return np.unique(ids, return_inverse=True)[1].astype(np.int64)
 
     @cached_property
-    def _steps(self) -> tuple[list[int], list[int]]:
-        """Where, along the runs, the winner of rule `range` changes, and to whom.
+    def _covering(self) -> "Steps":
+        """For rule `range`.
 
         A later start always wins, so the ranges that are open at a run form a stack: a new one
         goes on top, and what ends no later than the top can never win again.
@@ -641,10 +636,10 @@ class View:
             stack.append((last, number))
             change(begin, number)
         close_before(OPEN_END + 2)
-        return breaks, winners
+        return Steps(breaks, winners)
 
     @cached_property
-    def _added(self) -> tuple[list[int], list[int]]:
+    def _added(self) -> "Steps":
         """For rule `latest`: along the first runs, who is the last added so far."""
         import numpy as np
 
@@ -653,7 +648,7 @@ class View:
         rank[by_order] = np.arange(len(by_order))
         by_run = np.argsort(self._column("run"), kind="stable")
         best = np.maximum.accumulate(rank[by_run]) if len(by_run) else rank
-        return (
+        return Steps(
             self._column("run")[by_run].tolist(),
             [-1, *self._visible[by_order[best]].tolist()],
         )
@@ -683,49 +678,59 @@ class View:
         column = self._index.numbers["time_sec"]
         return [column[number] for number in self._by_time]
 
-    def _fallback(self, rule: Fallback) -> int:
-        """Return the latest in time of the others, or of this experiment's that cover the run."""
-        best = self._others(rule.experiment)
-        own = self._experiment(rule.experiment)
-        if own is None or own.covering(rule.run) < 0:
-            return best
-        # Rare: the experiment's own database had nothing, its versions here do.
-        covering = own._linear(rule, own._visible.tolist())
-        ranked = [number for number in (best, covering) if number >= 0]
-        position = {number: place for place, number in enumerate(self._by_time)}
-        return max(ranked, key=position.__getitem__, default=-1)
+    def _fallback(self, experiment: str) -> "Steps":
+        """For the fallback: the latest in time of the others, or of this experiment's later ones.
+
+        Those take part only at the runs that they cover.
+        """
+        if experiment not in self._fallbacks:
+            experiments, numbers = self._index.experiments, self._index.numbers
+            later = list(takewhile(lambda n: experiments[n] == experiment, reversed(self._by_time)))
+            others = self._by_time[: len(self._by_time) - len(later)]
+            ranges = [(numbers["run"][n], numbers["end"][n], n) for n in later]
+            self._fallbacks[experiment] = _painted(ranges, others[-1] if others else -1)
+        return self._fallbacks[experiment]
 
     def __len__(self) -> int:
         """Return how many versions are visible."""
         return len(self._visible)
 
-    def _others(self, experiment: str) -> int:
-        """Return the latest in time that another experiment deployed, or -1."""
-        names_ = self._index.experiments
-        return next((n for n in self._latest_two if names_[n] != experiment), -1)
 
-    @cached_property
-    def _latest_two(self) -> list[int]:
-        """The latest in time, and the latest of any experiment but that one."""
-        names_ = self._index.experiments
-        if not self._by_time:
-            return []
-        last = self._by_time[-1]
-        other = next((n for n in reversed(self._by_time) if names_[n] != names_[last]), None)
-        return [last] if other is None else [last, other]
+class Steps(NamedTuple):
+    """Along the runs: where the winner changes, and the number of each winner, -1 for nobody."""
 
-    def _experiment(self, experiment: str) -> "View | None":
-        """Return the view of one experiment's versions only."""
-        return self._by_experiment.get(experiment)
+    breaks: list[int]
+    winners: list[int]
 
-    @cached_property
-    def _by_experiment(self) -> "dict[str, View]":
-        import numpy as np
+    def at(self, run: int) -> int:
+        """Return the winner for a run."""
+        return self.winners[bisect_right(self.breaks, run)]
 
-        groups: dict[str, list[int]] = {}
-        for number in self._visible.tolist():
-            groups.setdefault(self._index.experiments[number], []).append(number)
-        return {
-            name: View(self._index, np.array(numbers, np.int64), self._time)
-            for name, numbers in groups.items()
-        }
+
+def _painted(ranges: Sequence[tuple[int, int, int]], below: int) -> Steps:
+    """Return who is on top at each run, where ranges lie one over the other.
+
+    Parameters
+    ----------
+    ranges : sequence of (first run, last run, number)
+        The topmost first. Those that begin before run 0 or end before they begin are left out.
+    below : int
+        Who is there where no range is.
+    """
+    good = [(height, *given) for height, given in enumerate(ranges) if 0 <= given[0] <= given[1]]
+    begins = sorted((begin, height, end, number) for height, begin, end, number in good)
+    breaks: list[int] = []
+    winners = [below]
+    open_ranges: list[tuple[int, int, int]] = []
+    begun = 0
+    for edge in sorted({run for _, begin, end, _ in good for run in (begin, end + 1)}):
+        while begun < len(begins) and begins[begun][0] <= edge:
+            heappush(open_ranges, begins[begun][1:])
+            begun += 1
+        while open_ranges and open_ranges[0][1] < edge:
+            heappop(open_ranges)
+        top = open_ranges[0][2] if open_ranges else below
+        if top != winners[-1]:
+            breaks.append(edge)
+            winners.append(top)
+    return Steps(breaks, winners)

@@ -13,7 +13,7 @@ from cdb.blobs import Blobs
 from cdb.calibconst import Calibconst, Detector
 from cdb.constant import Version, version_of
 from cdb.errors import BadQuestion, NotFound, shown
-from cdb.indexes import Indexes
+from cdb.indexes import Indexes, Table, Winners
 from cdb.journal import Journal
 from cdb.lookup import Place, Question
 from cdb.moments import Head, Moment
@@ -22,7 +22,14 @@ from cdb.search import Explanation
 from cdb.stores.base import Blob, Progress
 from cdb.stores.query import Query, Sort
 from cdb.tags import Meanings
-from cdb.validity import from_microseconds, microseconds, parse_run, parse_time, seconds
+from cdb.validity import (
+    OPEN_END,
+    from_microseconds,
+    microseconds,
+    parse_run,
+    parse_time,
+    seconds,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +39,7 @@ AsOf = Time | Moment
 
 @dataclass(frozen=True)
 class Holding:
-    """Which version holds of each type of a detector.
+    """Which version holds of each type of a detector, for any run.
 
     Attributes
     ----------
@@ -40,13 +47,25 @@ class Holding:
         Short name.
     moment : Moment
         As of when.
-    winners : mapping of str to (Place, str)
-        Where the version of each type is, and its id.
+    table : Table
+        The answers.
     """
 
     detector: str
     moment: Moment
-    winners: Mapping[str, tuple[Place, str]]
+    table: Table
+
+    def winners(self, run: int | None) -> Winners:
+        """Return for each type where the version is that wins, and its id."""
+        return self.table.winners(_number_of(run))
+
+    def interval(self, run: int | None) -> int | None:
+        """Return the number of the interval of runs with these winners; see `Table.interval`."""
+        return self.table.interval(_number_of(run))
+
+
+def _number_of(run: int | None) -> int:
+    return OPEN_END if run is None else run
 
 
 class Readable:
@@ -412,7 +431,7 @@ class Readable:
         moment = self.moment(as_of, tag=tag, experiment=experiment, run=run, time=time)
         short = self.short_name(name, as_of=moment)
         places = lookup.places(short, experiment, dbsuffix, rule)
-        versions = self._versions(moment, self._indexes.winners(moment, places, question))
+        versions = self.versions(moment, self._indexes.winners(moment, places, question))
         _warn_of_foreign(moment, versions.values())
         searched = ", ".join(dict.fromkeys(place.database for place in places))
         return self._handed_out(
@@ -456,12 +475,12 @@ class Readable:
         as_of: AsOf | None = None,
         tag: str | None = None,
     ) -> Holding:
-        """Return which versions hold, without reading one; parameters are those of `get`."""
+        """Return which versions hold, for this and any other run; parameters are those of `get`."""
         question = _question(run, time, rule, experiment)
         moment = self.moment(as_of, tag=tag, experiment=experiment, run=run, time=time)
         short = self.short_name(name, as_of=moment)
         places = lookup.places(short, experiment, dbsuffix, rule)
-        return Holding(short, moment, self._indexes.winners(moment, places, question))
+        return Holding(short, moment, self._indexes.table(moment, places, question))
 
     def along(
         self,
@@ -495,13 +514,8 @@ class Readable:
         found = self._indexes.along(moment, places, ctype, experiment=experiment, time=time)
         return [(run, best and (best[0].database, best[1])) for run, best in found]
 
-    def versions(self, holding: Holding) -> dict[str, Version]:
-        """Return the versions that hold, by type."""
-        return self._versions(holding.moment, holding.winners)
-
-    def _versions(
-        self, moment: Moment, winners: Mapping[str, tuple[Place, str]]
-    ) -> dict[str, Version]:
+    def versions(self, moment: Moment, winners: Winners) -> dict[str, Version]:
+        """Return the versions that hold, by type: what `Holding.winners` names."""
         ids: dict[Place, list[str]] = {}
         for place, version_id in winners.values():
             ids.setdefault(place, []).append(version_id)

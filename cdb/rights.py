@@ -118,4 +118,6 @@ def _patterns(value: Any) -> tuple[str, ...]:
 
 def _fits(database: str, patterns: tuple[str, ...]) -> bool:
     # What lies outside the prefix, the journal and its tokens above all, is an administrator's.
-    return database.startswith(PREFIX) and any(fnmatchcase(database, p) for p in patterns)
+    if not database.startswith(PREFIX):
+        return False
+    return "*" in patterns or any(fnmatchcase(database, pattern) for pattern in patterns)

@@ -24,7 +24,8 @@ def asked_for_every_run(db: Database, a: dict, b: dict, time: int | None = None)
             sides = []
             for state in (a, b):
                 asked = {"experiment": experiment, "run": run, "time": time, **state}
-                held = db.versions(db.holding(EPIX, **asked))
+                held = db.holding(EPIX, **asked)
+                held = db.versions(held.moment, held.winners(run))
                 sides.append({c: (v.database, v.id) for c, v in held.items()})
             for ctype in CTYPES:
                 before, after = (side.get(ctype) for side in sides)

@@ -643,7 +643,8 @@ def table_digest(db: Database, tag: str) -> str:
     for experiment in (None, *filling.EXPERIMENTS):
         for run in range(0, filling.LAST_RUN + 100, 101):
             asked = {"experiment": experiment, "run": run, "tag": tag}
-            versions = db.versions(db.holding(filling.DETECTOR, **asked))
+            held = db.holding(filling.DETECTOR, **asked)
+            versions = db.versions(held.moment, held.winners(run))
             answers.append([[c, v.database, v.meta] for c, v in sorted(versions.items())])
         found = db.find(detector=filling.DETECTOR, experiment=experiment, tag=tag)
         answers.append([version.meta for version in found])

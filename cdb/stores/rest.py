@@ -46,11 +46,11 @@ class RestStore(Store):
     ) -> bytes | memoryview:
         """See `Store.read`; verified while it comes."""
         digest = Digest()
-        found: list[bytes | memoryview] = []
+        found = bytearray()  # grows in place, where joining pieces would copy them once more
         try:
             for piece in self.pieces(database, blob_id, sha256=sha256, progress=progress):
                 digest.update(piece)
-                found.append(piece)
+                found += piece
             right = sha256 is None or digest.hexdigest() == sha256
         finally:
             digest.close()
@@ -59,7 +59,7 @@ class RestStore(Store):
                 f"the payload {sha256} in {database} is damaged: its digest is not the one that "
                 f"was deployed; `cdb fsck --payloads` at the store of {self.url} finds all such"
             )
-        return b"".join(found)
+        return memoryview(found).toreadonly()
 
     def pieces(
         self,

@@ -23,7 +23,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import Self
 
 from starlette.requests import Request
@@ -71,7 +71,7 @@ class Caller:
         """Return a caller with rights."""
         return cls(name, rights.read, rights.write, rights.admin)
 
-    @property
+    @cached_property
     def rights(self) -> Rights:
         """What the caller may do."""
         return Rights(self.read, self.write, self.admin)
@@ -262,8 +262,10 @@ class AccessMiddleware:
         """Pass the request on, with its caller."""
         if scope["type"] == "http":
             peer = scope["client"][0] if scope.get("client") else ""
-            forwarded = _headers(scope, b"x-forwarded-for") if self.settings.trusted_proxies else []
-            scope["address"] = self._proxies.client_of(peer, b",".join(forwarded).decode("latin-1"))
+            scope["address"] = peer
+            if self.settings.trusted_proxies:
+                forwarded = b",".join(_headers(scope, b"x-forwarded-for")).decode("latin-1")
+                scope["address"] = self._proxies.client_of(peer, forwarded)
             scope["credential"] = scope["address"].encode()
             scope["caller_at"] = partial(self._caller, scope, peer)
             try:

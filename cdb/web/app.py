@@ -14,10 +14,12 @@ from cdb.errors import CalibError, shown
 from cdb.stores import open_store
 from cdb.web import answers, psana, v1
 from cdb.web.access import AccessMiddleware, WriteGate
+from cdb.web.endpoints import KnownMiddleware
 from cdb.web.headers import HeadersMiddleware, cross_origin
 from cdb.web.limits import BodyMiddleware, RateLimit, RateMiddleware
 from cdb.web.logs import LogsMiddleware
 from cdb.web.metrics import MetricsMiddleware
+from cdb.web.resolving import Resolved
 from cdb.web.service import Service
 from cdb.web.settings import Settings
 from cdb.web.stopping import FeedMiddleware, Stopping
@@ -51,6 +53,7 @@ def make_app(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         db = make_database() if make_database else Database(open_store(settings.url))
         app.state.service = Service(db, settings)
+        app.state.resolved = Resolved(app.state.service)
         try:
             yield
         finally:
@@ -75,6 +78,7 @@ def make_app(
             Middleware(AccessMiddleware, settings),
             Middleware(BodyMiddleware, settings),
             Middleware(RateMiddleware, rate_limit),
+            Middleware(KnownMiddleware, v1.ENDPOINTS),
             Middleware(WriteGate, settings),
             Middleware(FeedMiddleware, stopping or Stopping()),
         ],

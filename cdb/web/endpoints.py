@@ -1,13 +1,16 @@
 """Endpoints of our API: what each takes and gives, in one record that serves and documents it."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from cdb.errors import CalibError
 from cdb.web import requests
 from cdb.web.access import Caller, caller_of
 from cdb.web.requests import Parameter, Schema
@@ -59,7 +62,7 @@ class Endpoint:
     errors : sequence of int
         Statuses beside those that every endpoint has.
     known : callable, optional
-        Returns the answer to a request if it is known already, before anything is parsed.
+        Returns the body of the answer to a request if it can be given at once, as JSON.
     needs : callable or None
         Refuses whoever has no right that could suffice, before anything is looked at: by what
         they are refused with, they would learn what there is.
@@ -75,20 +78,47 @@ class Endpoint:
     headers: Sequence[Parameter] = ()
     answer_type: str = "application/json"
     errors: Sequence[int] = field(default=(400, 401, 403, 404))
-    known: Callable[[Request], Response | None] | None = None
+    known: Callable[[Scope], bytes | None] | None = None
     needs: Callable[[Caller], None] | None = Caller.require_reader
 
     def route(self) -> Route:
         """Return the route that serves it."""
-        known = self.known
 
         async def endpoint(request: Request) -> Response:
-            answer = None if known is None else known(request)
-            if answer is not None:
-                return answer
             if self.needs is not None:
                 self.needs(caller_of(request))
             found = requests.arguments(self.parameters, request.scope["query_string"])
             return await self.handler(request, found)
 
         return Route(self.path, endpoint, methods=[self.method], name=self.summary)
+
+
+class KnownMiddleware:
+    """Answers at once what is known, where what else lies between would take most of the time.
+
+    Parameters
+    ----------
+    app : callable
+        What answers the rest.
+    endpoints : sequence of Endpoint
+        Those of them with `known` are looked at.
+    """
+
+    def __init__(self, app: ASGIApp, endpoints: Sequence[Endpoint]) -> None:
+        self.app = app
+        self._known = {e.path: (e.route(), e.known) for e in endpoints if e.known is not None}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or pass the request on."""
+        found = self._known.get(scope["path"]) if scope["type"] == "http" else None
+        body = None
+        if found is not None and scope["method"] == "GET":
+            with suppress(CalibError):  # the endpoint meets it too, where it becomes an answer
+                body = found[1](scope)
+        if found is None or body is None:
+            await self.app(scope, receive, send)
+            return
+        scope["route"] = found[0]
+        headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})

@@ -36,9 +36,12 @@ class HeadersMiddleware:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                own = list(message.get("headers", ()))
-                there = _NAMES.intersection([name.lower() for name, _ in own])
-                message["headers"] = own + [h for h in self.headers if h[0] not in there]
+                own = message.get("headers", ())
+                there = {name.lower() for name, _ in own}
+                added = self.headers
+                if not _NAMES.isdisjoint(there):
+                    added = tuple(header for header in added if header[0] not in there)
+                message["headers"] = [*own, *added]
             await send(message)
 
         await self.app(scope, receive, with_headers)

@@ -4,6 +4,7 @@ Where workers share a folder (``PROMETHEUS_MULTIPROC_DIR``, set before a worker 
 writes its numbers there, and whichever is asked adds them up.
 """
 
+import asyncio
 import os
 import time
 
@@ -64,10 +65,15 @@ class MetricsMiddleware:
         try:
             await self.app(scope, receive, counted)
         finally:
-            requests, seconds, nbytes = self._of(scope, status)
-            requests.inc()
-            seconds.observe(time.perf_counter() - began)
-            nbytes.inc(sent)
+            took = time.perf_counter() - began
+            # The answer leaves at the end of this turn of the loop: it need not wait for this.
+            asyncio.get_running_loop().call_soon(self._note, scope, status, took, sent)
+
+    def _note(self, scope: Scope, status: int, took: float, sent: int) -> None:
+        requests, seconds, nbytes = self._of(scope, status)
+        requests.inc()
+        seconds.observe(took)
+        nbytes.inc(sent)
 
     def _of(self, scope: Scope, status: int) -> tuple[Counter, Histogram, Counter]:
         # What a caller makes up must not make a new time series.

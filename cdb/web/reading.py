@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -13,13 +12,12 @@ from starlette.responses import Response
 import cdb
 from cdb import listing, names
 from cdb.constant import Version
-from cdb.errors import BadQuestion, NotFound, shown
+from cdb.errors import BadQuestion, shown
 from cdb.listing import Mark
 from cdb.moments import Moment
-from cdb.reading import Holding
 from cdb.validity import from_microseconds
 from cdb.web import answers, requests
-from cdb.web.access import Caller, caller_of
+from cdb.web.access import caller_of
 from cdb.web.service import Service, service_of
 
 PAGE = 100
@@ -247,100 +245,6 @@ async def explain(request: Request, given: Arguments) -> Response:
             for candidate in found.candidates
         ],
         note=found.note,
-    )
-
-
-async def resolve(request: Request, given: Arguments) -> Response:
-    """Say which version holds of each type of a detector."""
-    service, caller = service_of(request), caller_of(request)
-    kept, stamp = service.resolved, service.resolved.stamp()
-    asked = given.get("as_of")
-    moment = await _moment(service, given)
-    by_the_clock = moment.provisional or _is_now(asked) or _is_now(given.get("time"))
-    searched, body = await service.read(_resolved, service, caller, given, moment)
-    if not by_the_clock:
-        kept.put(request.scope["query_string"], (searched, body), stamp)
-    return Response(body, media_type="application/json")
-
-
-def _is_now(time: object) -> bool:
-    """Return whether a time is another one whenever it is read."""
-    return isinstance(time, str) and "now" in time.lower()
-
-
-def resolved_before(request: Request) -> Response | None:
-    """Return the answer to a question that was asked before, if nothing was written since."""
-    known = service_of(request).resolved.get(request.scope["query_string"])
-    if known is None:
-        return None
-    searched, body = known
-    caller_of(request).require_read(*searched)
-    return Response(body, media_type="application/json")
-
-
-def _resolved(
-    service: Service, caller: Caller, given: Arguments, moment: Moment
-) -> tuple[list[str], bytes]:
-    wanted: Sequence[str] = given.pop("ctype", ())
-    fields = given.pop("fields", None)
-    for ctype in wanted:
-        names.check_ctype(ctype)
-    searched = _searched(service, given, moment)
-    caller.require_read(*searched)
-    when = {name: value for name, value in given.items() if name != "detector"}
-    holding = service.db.holding(given["detector"], **when, as_of=moment)
-    winners = {c: w for c, w in holding.winners.items() if not wanted or c in wanted}
-    missing = {c: _why_missing(service, c, given, moment) for c in wanted if c not in winners}
-    asked = (moment.seq, moment.asked, moment.provisional, moment.tag, *searched,
-             *winners.values(), "fields", *(fields or ()), "missing", *missing.items())  # fmt: skip
-    stamp = service.holding.stamp()
-    body = service.holding.get(asked)
-    if body is None:
-        body = _described(service, replace(holding, winners=winners), searched, fields, missing)
-        service.holding.put(asked, body, stamp)
-    return searched, body
-
-
-def _why_missing(service: Service, ctype: str, given: Arguments, moment: Moment) -> str:
-    """Return the sentence with which `Database.get` says that there is no such constant."""
-    try:
-        service.db.version(ctype=ctype, **given, as_of=moment)
-    except NotFound as error:
-        return str(error)
-    return f"no {ctype} of {given['detector']}"
-
-
-def _described(
-    service: Service,
-    holding: Holding,
-    searched: Sequence[str],
-    fields: Sequence[str] | None,
-    missing: Mapping[str, str],
-) -> bytes:
-    """Return the answer that the versions which hold make."""
-    moment = holding.moment
-    versions = service.db.versions(holding)
-    found = {ctype: answers.version(versions[ctype]) for ctype in sorted(versions)}
-    warnings = []
-    if moment.asked and any(version["seq"] is None for version in found.values()):
-        warnings.append("documents that no event names took part: run `cdb adopt`")
-    if fields is not None:
-        found = {
-            ctype: {name: version[name] for name in ("id", *fields) if name in version}
-            for ctype, version in found.items()
-        }
-    more = answers.of_moment(moment)
-    return orjson.dumps(
-        {
-            "server": service.db.journal.identity(),
-            "seq": moment.seq,
-            **more,
-            "detector": holding.detector,
-            "searched": searched,
-            "constants": found,
-            "missing": missing,
-            "warnings": warnings,
-        }
     )
 
 

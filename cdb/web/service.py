@@ -12,7 +12,6 @@ from starlette.requests import Request
 from cdb.database import Database
 from cdb.moments import Head, Moment
 from cdb.reading import AsOf
-from cdb.stores.kept import Kept
 from cdb.web.settings import Settings
 from cdb.web.waiting import LOCAL_SECONDS, REMOTE_SECONDS, Watch
 
@@ -62,16 +61,6 @@ class Service:
     db: Database
     settings: Settings
     heads: Heads = field(default_factory=Heads)
-
-    @cached_property
-    def resolved(self) -> Kept[tuple[list[str], bytes]]:
-        """Answers of `/v1/resolve` with the databases that were searched, by query string."""
-        return Kept(self.db.store.stamp)
-
-    @cached_property
-    def holding(self) -> Kept[bytes]:
-        """Answers of `/v1/resolve`, by the versions that hold: many runs have the same."""
-        return Kept(self.db.store.stamp)
 
     @cached_property
     def watch(self) -> Watch:

@@ -9,7 +9,17 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from cdb.lookup import RULES
-from cdb.web import feed, metrics, openapi, payloads, reading, requests, tagging, writing
+from cdb.web import (
+    feed,
+    metrics,
+    openapi,
+    payloads,
+    reading,
+    requests,
+    resolving,
+    tagging,
+    writing,
+)
 from cdb.web.access import Caller
 from cdb.web.endpoints import Body, Endpoint
 from cdb.web.requests import Parameter, number
@@ -464,7 +474,7 @@ ENDPOINTS = (
     Endpoint(
         "GET",
         "/v1/resolve",
-        reading.resolve,
+        resolving.resolve,
         "The version that holds of each type of a detector.",
         STATE
         | {
@@ -475,7 +485,7 @@ ENDPOINTS = (
             "warnings": [],
         },
         (THE_DETECTOR, *WHERE, *WHEN, CTYPES, FIELDS),
-        known=reading.resolved_before,
+        known=resolving.known,
     ),
     Endpoint(
         "GET",
