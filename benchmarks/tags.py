@@ -51,7 +51,7 @@ def comparison(folder: Path) -> Row:
         for _ in range(2):
             for ctype in TYPES:
                 for _ in range(RUNS // 1000):
-                    some = [filling.version(n, rng, payloads) for n in range(1000)]
+                    some = [filling.version(n, rng, payloads, (ctype,)) for n in range(1000)]
                     more = {"experiment": EXPERIMENT, "ctype": ctype}
                     filling.commit(db, [(document | more, blobs) for document, blobs in some])
             heads.append(db.head)

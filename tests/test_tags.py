@@ -666,7 +666,10 @@ def test_the_answers_of_a_published_tag_never_change(tmp_path):
         payloads = [filling.make_payload(db, n) for n in range(2)]
         written = 0
         for _ in range(10):
-            some = [filling.version(1_000 + written + n, rng, payloads) for n in range(1_000)]
+            some = [
+                filling.version(1_000 + written + n, rng, payloads, (filling.CTYPE,))
+                for n in range(1_000)
+            ]
             filling.commit(db, some)
             written += 1_000
         live = [v.id for v in db.find(detector=filling.DETECTOR, limit=900)]

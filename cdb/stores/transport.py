@@ -38,7 +38,7 @@ CONNECT_SECONDS, READ_SECONDS = 4.0, 60.0
 # The service, or a proxy before it, says: not now.
 NOT_NOW = (429, 502, 503, 504)
 # Arguments that ask for a state by name.
-PAST = ("as_of", "after")
+PAST = ("as_of", "tag", "after")
 
 _STATUS = {
     401: errors.NotAuthenticated, 403: errors.NotAllowed, 404: errors.NotFound,
