@@ -32,6 +32,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 WRITES = {
     "add", "retire", "restore", "amend", "fsck", "adopt", "deldoc", "delcol", "deldb",
     "token create", "token revoke", "export", "import", "bundle make", "purge",
+    "approve",
 }  # fmt: skip
 # What is about a folder or a file of this machine, and asks no store.
 HERE = {"cache info", "cache verify", "cache clear", "bundle verify"}
