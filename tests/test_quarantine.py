@@ -7,6 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 
 import cdb
+from cdb import payload
 from cdb.backup import Export, Import
 from cdb.database import Database
 from cdb.errors import BadFile, BadQuestion, NotFound, Refused, WrongState
@@ -271,7 +272,6 @@ def test_a_damaged_version_in_force_keeps_nothing_out(lab):
 
 
 def test_nobody_learns_how_far_he_is_off_what_he_may_not_read(lab):
-    from cdb import payload
 
     lab.add(peds(1, 1), **LABS)
     plain = payload.encode(peds(50, 50))
