@@ -7,13 +7,16 @@ import pytest
 from starlette.testclient import TestClient
 
 import cdb
-from cdb import payload
+from cdb import payload, trends
+from cdb.audit import Audit
 from cdb.backup import Export, Import
 from cdb.database import Database
 from cdb.errors import BadFile, BadQuestion, NotFound, Refused, WrongState
 from cdb.fsck import Check
 from cdb.gates import of_layers
+from cdb.packing import Asked, Packing
 from cdb.purge import Choice, purge, purgeable
+from cdb.rights import Rights
 from cdb.store_digest import store_digest
 from cdb.stores import open_store
 from cdb.stores.memory import MemoryStore
@@ -380,6 +383,50 @@ def test_psanas_clients_do_not_see_it(quick_db):
         quick_db.approve(kept.id, reason="fine")
         for database, _ in PLACES:
             assert runs(database) == [1, 2]
+
+
+def test_psanas_clients_do_not_change_it(quick_db):
+    kept = quick_db.add(BAD, **WHERE)
+    document = {"detector": EPIX, "ctype": "geometry", "run": 1, "run_end": "end"}
+    settings = Settings(jwt_secret=service.SECRET, rights={"mona": Rights(admin=True)})
+    token = {"Authorization": f"Bearer {service.token_of('mona')}"}
+    app = make_app(settings, make_database=lambda: quick_db)
+    with TestClient(app, headers=token) as http:
+        path = f"/ws-jwt/calib_ws/cdb_xpp1/{EPIX}/{kept.id}"
+        assert http.delete(path).status_code == 404
+        assert http.put(path, json=document).status_code == 404
+        assert http.delete(f"/ws-jwt/calib_ws/cdb_xpp1/{EPIX}").status_code == 200
+    assert [v.id for v in quick_db.quarantined()] == [kept.id]
+    assert quick_db.head == 1
+
+
+def test_an_audit_finds_nothing(quick_db):
+    quick_db.approve(quick_db.add(BAD, **WHERE).id, reason="fine")
+    quick_db.add(BAD, **WHERE, run=2)
+    assert list(Audit(quick_db.journal).run()) == []
+
+
+def test_a_bundle_answers_as_the_store(quick_db, tmp_path):
+    quick_db.add(GOOD, **WHERE, run=1)
+    kept = quick_db.add(BAD, **WHERE, run=2)
+    path = tmp_path / "out.cdb"
+    with Packing(quick_db, Asked(experiments=("xpp1",), detectors=(EPIX,))) as packing:
+        packing.write(path)
+    with cdb.open(path.as_uri().replace("file:", "bundle:")) as bundle:
+        assert sees(bundle, GOOD)
+        assert [v.id for v in bundle.quarantined()] == [kept.id]
+        asked = (EPIX, "geometry")
+        assert bundle.history(*asked, experiment="xpp1") == quick_db.history(
+            *asked, experiment="xpp1"
+        )
+
+
+def test_a_trend_leaves_it_out(quick_db):
+    quick_db.add(peds(1, 2), **LABS, run=1)
+    Database(quick_db.store, gates=LAB).add(peds(50, 60), **LABS, run=2)
+    which = (quick_db, "lab_000001", "pedestals")
+    found = trends.versions_of(*which, experiment="xpp1")
+    assert [version.runs.begin for version in found] == [1]
 
 
 def test_it_counts_nowhere(quick_db):
