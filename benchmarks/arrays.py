@@ -104,7 +104,7 @@ class Puts:
     def __init__(self, db: Database, array: Any, first: int, number: int) -> None:
         self._db = db
         self._array = array
-        self._detectors = [f"epix100a_{first + n:06}" for n in range(number)]
+        self._detectors = [f"epix_{first + n:06}" for n in range(number)]
         self.detector = self._detectors[-1]
         for detector in self._detectors:
             db.add("first", detector=detector, ctype="comment")

@@ -17,6 +17,7 @@ import adds
 import arrays
 import audits
 import filling
+import inspections
 import lookups
 import machine
 import service
@@ -65,6 +66,7 @@ def all_rooms(folder: Path, wire: str | None) -> dict[str, Callable[[], list[Row
         "adds": lambda: adds.rows(folder, wire),
         "audits": lambda: audits.rows(folder),
         "tags": lambda: tags.rows(folder),
+        "inspections": inspections.rows,
         "arrays": lambda: arrays.rows(folder, wire),
         "service": lambda: service.rows(folder, wire),
         "transfers": lambda: transfers.rows(folder),

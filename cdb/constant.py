@@ -18,6 +18,7 @@ from cdb.stores.query import check_fields
 from cdb.validity import RunRange
 
 SCHEMA = 1
+QUARANTINED = "quarantined"  # in `gate`; see `cdb.inspection`
 RETIRED = "retired:"  # before the detector's name once a version is retired
 
 # What the 30 fields hold where the caller gives nothing (LCLS-II's `docdic`).
@@ -124,10 +125,18 @@ class Version:
 
     @property
     def state(self) -> str:
-        """``live``, ``retired``, or ``unadopted`` for another program's document."""
+        """``live``, ``retired``, ``quarantined``, or ``unadopted`` for another program's."""
+        if is_quarantined(self.meta):
+            return "quarantined"
         if self.out is not None:
             return "retired"
         return "live" if self.seq is not None else "unadopted"
+
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        """What the rules found when it was added: `code`, `severity`, `message` and more."""
+        found = self.meta.get("findings")
+        return found if isinstance(found, list) else []
 
     def as_json(self) -> dict[str, Any]:
         """Return the document's fields with `id`, `seq` and `state`."""
@@ -161,6 +170,17 @@ def hidden(document: Mapping[str, Any]) -> dict[str, str]:
     """Return what is set in a document that leaves, so that psana's queries do not find it."""
     detector = document.get("detector")
     return {"detector": RETIRED + detector} if isinstance(detector, str) else {}
+
+
+def quarantined(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a placed document as one that leaves with the event that adds it."""
+    return {**document, **hidden(document), "out": document["seq"]}
+
+
+def is_quarantined(document: Mapping[str, Any]) -> bool:
+    """Return whether a document never was visible: it left with the event that added it."""
+    seq = _event(document.get("seq"))
+    return document.get("gate") == QUARANTINED and seq is not None and document.get("out") == seq
 
 
 def key_of(database: str, collection: str, document: Mapping[str, Any]) -> str:

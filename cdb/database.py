@@ -9,6 +9,7 @@ import time as clock
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from cdb import affected, deployments, enrolment, inventory, names
@@ -23,6 +24,8 @@ from cdb.tagging import Tags
 from cdb.validity import RunRange, parse_time, seconds, time_stamp
 
 if TYPE_CHECKING:
+    from cdb.gates import Gates
+    from cdb.inspection import Verdict
     from cdb.payload import Encoded
 
 logger = logging.getLogger(__name__)
@@ -41,6 +44,9 @@ class Database(Readable):
         Called between the steps of a write; for tests.
     now : callable, optional
         The clock [Unix seconds]; for tests.
+    gates : Gates, Path or str, optional
+        The rules that new constants are held against: those of a file over the package's,
+        ``off`` for none.
 
     Attributes
     ----------
@@ -53,9 +59,14 @@ class Database(Readable):
     """
 
     def __init__(
-        self, store: Store, *, step: Step = no_step, now: Callable[[], float] = clock.time
+        self,
+        store: Store,
+        *,
+        step: Step = no_step,
+        now: Callable[[], float] = clock.time,
+        gates: "Gates | Path | str | None" = None,
     ) -> None:
-        super().__init__(Journal(store, step=step, now=now))
+        super().__init__(Journal(store, step=step, now=now), gates)
         self.copies = Copies(self.journal)
         self.tags: Tags = Tags(self)
 
@@ -151,12 +162,15 @@ class Database(Readable):
         Returns
         -------
         version : Version
-            With `new` False if it was there already.
+            With `new` False if it was there already. Its `state` is ``quarantined`` if the rules
+            keep it from look-ups; `findings` say what they found, also where they only warn.
 
         Raises
         ------
         BadName, BadRun, BadTime, BadPayload
             Before anything is written.
+        Refused
+            If a rule keeps it out altogether; nothing is written.
         WrongClock
             If this machine's clock is off.
         StoreUnavailable, StoreRefused, StoreFull
@@ -282,6 +296,15 @@ class Database(Readable):
             # A rehearsal needs no bytes: they are sent if it goes well.
             readable = [d for d in databases if may_read is None or may_read(d)]
             data, sent = (b"", sent) if dry_run else self._blobs.sent(encoded, readable)
+        verdict, refused = None, ""
+        if not dry_run or encoded.data is not None:
+            asked = (short, ctype, experiment, dbsuffix, runs.begin, document["time_sec"])
+            verdict = self._judged(encoded, data, asked, may_read)
+        if verdict is not None:
+            refused = self._refusal(verdict, short, ctype, key)
+            document |= {} if refused else verdict.fields()
+            # Of what is refused one only looks whether it is there already.
+            dry_run = dry_run or bool(refused)
         if is_new:
             short = self._enrol(detector, short, experiment, dbsuffix, dry_run=dry_run)
             document |= {"detector": short, "shortname": short}
@@ -303,7 +326,39 @@ class Database(Readable):
             progress=progress,
             sent=sent,
             nonce=key,
+            codes=verdict.codes if verdict is not None and not refused else "",
+            refused=refused,
         ).commit()
+
+    def _judged(
+        self,
+        encoded: "Encoded",
+        data: bytes | memoryview,
+        asked: tuple[Any, ...],
+        may_read: Callable[[str], bool] | None,
+    ) -> "Verdict | None":
+        """Return what the rules say of a payload, None if there are none for it."""
+        from cdb import payload
+
+        detector, ctype = asked[:2]
+        if not self.gates.rules(names.detector_type(detector), ctype):
+            return None
+        decoded = payload.decode(data, {**encoded.fields, "ctype": ctype})
+        in_force = partial(self._in_force, *asked, may_read=may_read)
+        return self._inspected(decoded, in_force, detector, ctype)
+
+    def _refusal(self, verdict: "Verdict", detector: str, ctype: str, key: str | None) -> str:
+        """Return why a constant is refused; empty if it is not, or the key's event is in."""
+        from cdb.inspection import REFUSED
+
+        if verdict.outcome != REFUSED:
+            return ""
+        if key is not None and self.journal.event_of(key) is not None:
+            return ""
+        why = "; ".join(finding.message for finding in verdict.findings)
+        return (
+            f"{ctype} of {detector} is refused: {why}; mend it, or the rules of {self.gates.source}"
+        )
 
     def upload(
         self,
@@ -430,6 +485,25 @@ class Database(Readable):
         the error names its successor.
         """
         return deployments.restore(self.journal, self._commit(dry_run, key), id, reason)
+
+    def approve(
+        self,
+        id: str,  # noqa: A002
+        *,
+        reason: str,
+        dry_run: bool = False,
+        key: str | None = None,
+    ) -> Version:
+        """Let a version out of quarantine, all its copies in one event, in its place among equals.
+
+        Parameters and errors are those of `retire`.
+
+        Returns
+        -------
+        version : Version
+            The copy that holds from now on, under a new id.
+        """
+        return deployments.approve(self.journal, self._commit(dry_run, key), id, reason)
 
     def amend(
         self,

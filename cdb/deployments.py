@@ -1,4 +1,4 @@
-"""What the writes of a database propose to its journal: add, retire, restore, amend.
+"""What the writes of a database propose to its journal: add, retire, restore, approve, amend.
 
 A deployment is one event, whichever databases it goes to: both copies are there or neither.
 """
@@ -14,16 +14,20 @@ from cdb.actor import actor
 from cdb.blobs import how_purged, is_kept
 from cdb.constant import (
     NO_COPY,
+    QUARANTINED,
+    RETIRED,
     Version,
     hidden,
     is_experiment_copy,
+    is_quarantined,
     key_of,
     order_of,
     placed,
+    quarantined,
     version_of,
 )
-from cdb.errors import BadQuestion, NotFound, WrongState
-from cdb.events import PURGE, SWEEP, Proposal, by_whom, entry, removal_in
+from cdb.errors import BadQuestion, NotFound, Refused, WrongState
+from cdb.events import PURGE, QUARANTINE, SWEEP, Proposal, by_whom, entry, removal_in
 from cdb.journal import Commit, Journal
 from cdb.moments import Moment
 from cdb.names import PREFIX, REGISTER
@@ -68,6 +72,10 @@ class Deployment:
         Ids of these bytes where they were uploaded before, by database.
     nonce : str or None
         The caller's own; see `Journal.commit`.
+    codes : str
+        Of the rules for which it is quarantined, if the document says that it is.
+    refused : str
+        Why it is kept out; empty if it is not.
     """
 
     journal: Journal
@@ -83,6 +91,8 @@ class Deployment:
     progress: Progress | None = None
     sent: Mapping[str, str] = field(default_factory=dict)
     nonce: str | None = None
+    codes: str = ""
+    refused: str = ""
     existing: Document | None = None
     _uploads: dict[str, str] = field(default_factory=dict)
 
@@ -103,7 +113,7 @@ class Deployment:
 
     def _check_repeated(self, event: Document) -> None:
         """Refuse a nonce under which something else was committed."""
-        check_repeated(event, "add")
+        check_repeated(event, "add", QUARANTINE)
         made = event["versions"][0]
         same = ("ctype", "run", "end", "sha256", "experiment", "version", "comment")
         if made["database"] != self.databases[0] or any(
@@ -114,14 +124,18 @@ class Deployment:
     def propose(self, moment: Moment) -> Proposal | None:
         """Return what to commit as of a moment, None if it is there already."""
         self.existing = None if self.again else self._same(moment)
+        if self.existing is None and self.refused:
+            raise Refused(self.refused)
+        if self.existing is None and self._leaves and not self.again:
+            self.existing = self._same_in_quarantine(moment)
         if self.existing is not None:
             return None
         self.journal.check_clock(moment)
         blobs = {database: self._blob(database, moment) for database in self.databases}
         self.journal.step("after blob")
         return Proposal(
-            "add",
-            "",
+            QUARANTINE if self._leaves else "add",
+            self.codes,
             lambda seq, at: self._entries(seq, at, blobs),
             keys=frozenset(key_of(d, self.detector, self.document) for d in self.databases),
             uploads=frozenset(self._uploads.items()),
@@ -130,6 +144,7 @@ class Deployment:
 
     def _entries(self, seq: int, at: int, blobs: Mapping[str, str]) -> list[Document]:
         entries: list[Document] = []
+        leaving: list[Document] = []
         copy_of: tuple[str, str] | str | None = NO_COPY if self.private else None
         for database in self.databases:
             document = placed(
@@ -141,9 +156,17 @@ class Deployment:
                 experiment_copy=copy_of,
             )
             key = key_of(database, self.detector, document)
-            entries.append(entry(database, self.detector, document["_id"], key, document))
+            # Who is quarantined is born as one that has left: nobody sees it, at any moment.
+            stored = quarantined(document) if self._leaves else document
+            entries.append(entry(database, self.detector, document["_id"], key, stored))
+            if self._leaves:
+                leaving.append(_leaving(entries[-1] | {"document": document}, seq))
             copy_of = copy_of or (document["_id"], blobs[database])
-        return entries
+        return entries + leaving
+
+    @property
+    def _leaves(self) -> bool:
+        return self.document.get("gate") == QUARANTINED
 
     def _same(self, moment: Moment) -> Document | None:
         """Return the last added of these names and validity, if it is the same as this one."""
@@ -168,6 +191,26 @@ class Deployment:
             return None
         there = self.journal.store.blob(self.databases[0], str(last.get("id_data")))
         return None if there is None else last
+
+    def _same_in_quarantine(self, moment: Moment) -> Document | None:
+        """Return one that waits in quarantine and is the same as this one."""
+        place, asked = (self.databases[0], self.detector), self.document
+        wanted = {name: asked[name] for name in ("ctype", "run", "end", "sha256", "gate")}
+        stored = self.journal.store.find(*place, wanted | {"detector": RETIRED + self.detector})
+        known = {document["_id"]: document for document in stored}
+        known |= moment.added.get(place, {})
+        names = (*wanted, "data_type", "data_dtype", "data_shape", "experiment", "version")
+        same = [
+            document
+            for document in known.values()
+            if is_quarantined(document)
+            and all(document.get(name) == asked.get(name) for name in names)
+            and (self.time is None or document.get("time_sec") == asked["time_sec"])
+        ]
+        for document in sorted(same, key=order_of, reverse=True):
+            if waits(self.journal, fate_of(self.journal, document["_id"]), moment.seq):
+                return document
+        return None
 
     def _blob(self, database: str, moment: Moment) -> str:
         """Return the id of the payload's bytes: shared if an event names them, else uploaded."""
@@ -205,7 +248,7 @@ class Deployment:
         return hashlib.sha256(data).hexdigest() == str(self.document["sha256"])
 
 
-def check_repeated(event: Document, action: str) -> None:
+def check_repeated(event: Document, *actions: str) -> None:
     """Refuse an event that was committed under the caller's nonce, but not for what he asks now.
 
     Raises
@@ -213,7 +256,7 @@ def check_repeated(event: Document, action: str) -> None:
     WrongState
         If it is another action, or another's.
     """
-    if event["action"] != action or event["actor"] != actor().login:
+    if event["action"] not in actions or event["actor"] != actor().login:
         raise WrongState(_other_use(event))
 
 
@@ -257,8 +300,10 @@ def fate_of(journal: Journal, version_id: str) -> Fate:
     return fates_of(journal, [version_id])[version_id]
 
 
-def fates_of(journal: Journal, version_ids: Sequence[str]) -> dict[str, Fate]:
-    """Return what became of each of several versions.
+def fates_of(
+    journal: Journal, version_ids: Sequence[str], *, upto: int | None = None
+) -> dict[str, Fate]:
+    """Return what became of each of several versions; by an event, if one is named.
 
     Raises
     ------
@@ -267,7 +312,7 @@ def fates_of(journal: Journal, version_ids: Sequence[str]) -> dict[str, Fate]:
     """
     entries: dict[str, list[tuple[Document, Document]]] = {id_: [] for id_ in version_ids}
     for event in journal.events_naming(*entries):
-        for made in event["versions"]:
+        for made in event["versions"] if upto is None or event["_id"] <= upto else ():
             if made["id"] in entries and _is_constants(made):
                 entries[made["id"]].append((event, made))
     unknown = [id_ for id_, told in entries.items() if not any("document" in e for _, e in told)]
@@ -401,25 +446,70 @@ def restore(journal: Journal, commit: Commit, version_id: str, reason: str) -> V
         fate = fate_of(journal, version_id)
         if fate.left is None:
             raise WrongState(f"{version_id} was not retired: nothing to restore")
-        if fate.successor is not None:
+        _check_no_successor(fate, version_id)
+        if fate.left["action"] == QUARANTINE:
             raise WrongState(
-                f"{version_id} has a successor already, {fate.successor}: {end_of(fate)}"
+                f"{version_id} never was in force: {end_of(fate)}; `cdb approve` lets it in"
             )
-        fate = _in_state(journal, fate, version_id, live=False)
-        _check_not_purged(journal, fate)
-        return _renewed(fate, "restore", reason, {}, leaves=False)
+        return _brought_back(journal, fate, version_id, "restore", reason, {})
 
     return _successor(_committed(commit, propose, "restore", version_id))
 
 
-def _check_not_purged(journal: Journal, fate: Fate) -> None:
+def approve(journal: Journal, commit: Commit, version_id: str, reason: str) -> Version:
+    """Let a quarantined version in: a copy of it, whose place among equals is that of its adding.
+
+    All copies of its deployment come in by one event.
+    """
+    _check_reason(reason)
+
+    def propose(_: Moment) -> Proposal:
+        fate = fate_of(journal, version_id)
+        if fate.left is None or fate.left["action"] != QUARANTINE:
+            raise WrongState(f"{version_id} is not in quarantine: {end_of(fate)}")
+        _check_no_successor(fate, version_id)
+        return _brought_back(journal, fate, version_id, "approve", reason, {"gate": "approved"})
+
+    return _successor(_committed(commit, propose, "approve", version_id))
+
+
+def waits(journal: Journal, fate: Fate, seq: int) -> bool:
+    """Return whether a version that was quarantined could be let in after an event."""
+    purge = _purge_of(journal, fate) if fate.successor is None else None
+    return fate.successor is None and (purge is None or purge["_id"] > seq)
+
+
+def _check_no_successor(fate: Fate, version_id: str) -> None:
+    if fate.successor is not None:
+        raise WrongState(f"{version_id} has a successor already, {fate.successor}: {end_of(fate)}")
+
+
+def _brought_back(
+    journal: Journal,
+    fate: Fate,
+    version_id: str,
+    action: str,
+    reason: str,
+    changes: Mapping[str, Any],
+) -> Proposal:
+    """Return a proposal that adds copies of what left, in its old place among equals."""
+    fate = _in_state(journal, fate, version_id, live=False)
+    purge = _purge_of(journal, fate)
+    if purge is not None:
+        raise WrongState(
+            f"the data of {version_id} were {how_purged(purge)}: nothing to {action}; add them "
+            "again"
+        )
+    return _renewed(fate, action, reason, changes, leaves=False)
+
+
+def _purge_of(journal: Journal, fate: Fate) -> Document | None:
+    """Return an event that purged the bytes of one of the copies, None if none did."""
     for made in fate.copies:
         event = journal.purge_of(made["database"], str(made["document"].get("id_data")))
         if event is not None:
-            raise WrongState(
-                f"the data of {made['id']} were {how_purged(event)}: nothing to restore; add "
-                "them again"
-            )
+            return event
+    return None
 
 
 def amend(
@@ -430,8 +520,7 @@ def amend(
     def propose(_: Moment) -> Proposal:
         fate = fate_of(journal, version_id)
         if fate.left is not None:
-            way = "" if fate.successor else "; `cdb restore` brings it back"
-            raise WrongState(f"{version_id} has left already: {end_of(fate)}{way}")
+            raise WrongState(f"{version_id} has left already: {end_of(fate)}{_way_back(fate)}")
         fate = _in_state(journal, fate, version_id, live=True)
         return _renewed(fate, "amend", reason, changes, leaves=True)
 
@@ -514,8 +603,12 @@ def _renewed(
 
 
 def _without_place(document: Mapping[str, Any]) -> Document:
+    """Return what a copy of a document keeps, its detector by its own name."""
     gone = ("_id", "seq", "order", "first", "replaces", "out", "adopted")
-    return {name: value for name, value in document.items() if name not in gone}
+    kept = {name: value for name, value in document.items() if name not in gone}
+    if isinstance(kept.get("detector"), str):
+        kept["detector"] = kept["detector"].removeprefix(RETIRED)
+    return kept
 
 
 def _mention(made: Mapping[str, Any]) -> Document:
@@ -527,10 +620,20 @@ def _leaving(made: Mapping[str, Any], seq: int) -> Document:
     return _mention(made) | {"set": {"out": seq, **hidden(made["document"])}}
 
 
+def _way_back(fate: Fate) -> str:
+    if fate.successor is not None or fate.left is None:
+        return ""
+    if fate.left["action"] == QUARANTINE:
+        return "; `cdb approve` lets it in"
+    return "; `cdb restore` brings it back"
+
+
 def end_of(fate: Fate) -> str:
     """Return how a version left: by whom, when and why."""
     event = fate.left
     if event is None:
         return "it is live"
-    done = f"replaced by {fate.successor}" if event["action"] == "amend" else "retired"
+    done = {"amend": f"replaced by {fate.successor}", QUARANTINE: "quarantined"}.get(
+        event["action"], "retired"
+    )
     return f"{done} {by_whom(event)}"

@@ -16,7 +16,7 @@ from cdb.validity import END, RunRange
 # What the server says of a document; ignored where a client sends it back.
 OWNED = frozenset(
     {"_id", "seq", "out", "order", "first", "end", "sha256", "nbytes", "schema", "replaces",
-     "source", "adopted"}
+     "source", "adopted", "gate", "findings"}
 )  # fmt: skip
 DEFAULT_TIME = 1_000_000_000  # where a constant has no `time_sec`: the default of psana's `docdic`
 

@@ -22,6 +22,7 @@
     ├── TooOften            RuntimeError      more requests than the service takes
     ├── TooSlow             TimeoutError      a request whose bytes do not come
     ├── BadSettings         ValueError        a service that cannot run as it is told to
+    ├── Refused             ValueError        data that the rules of a laboratory keep out
     ├── WrongState          RuntimeError      a version that cannot be retired, restored, amended
     ├── NotDelivered        RuntimeError      an event that a command or a webhook did not take
     ├── WrongServer         ValueError        a tag that is another store's
@@ -156,6 +157,10 @@ class TooSlow(CalibError, TimeoutError):
 
 class BadSettings(CalibError, ValueError):
     """A service that cannot run as it is told to."""
+
+
+class Refused(CalibError, ValueError):
+    """A constant that the rules of the laboratory keep out; nothing of it is stored."""
 
 
 class WrongState(CalibError, RuntimeError):

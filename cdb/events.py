@@ -11,7 +11,8 @@ _id      seq: 1, 2, 3, ... without gaps
 at       time [us, Unix], strictly increasing
 nonce    random, or the idempotency key of a request; tells a writer whether an event is its own
 actor    login and `host` of the writer
-action   add, retire, restore, amend, register, sweep, hide, purge, adopt, grant, tag
+action   add, retire, restore, amend, register, sweep, hide, purge, adopt, grant,
+         quarantine, approve, tag
 reason   free text
 previous digest of the event before
 digest   of this event: sha256 over its canonical JSON without `digest` and `pending`
@@ -43,6 +44,8 @@ SWEEP, PURGE, HIDE = "sweep", "purge", "hide"
 REMOVING = (SWEEP, PURGE, HIDE)
 # Of an event about what a bundle does not hold there are number and time.
 ELSEWHERE = "elsewhere"
+# What adds versions that leave at once.
+QUARANTINE = "quarantine"
 
 
 @dataclass(frozen=True)

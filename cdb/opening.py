@@ -2,11 +2,16 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cdb.calibconst import Calibconst, Detector
 from cdb.database import Database
+from cdb.errors import BadQuestion
 from cdb.stores import open_store
 from cdb.stores.base import Store
+
+if TYPE_CHECKING:
+    from cdb.gates import Gates
 
 
 def locate(url: str | None = None) -> tuple[str, str]:
@@ -27,7 +32,9 @@ def locate(url: str | None = None) -> tuple[str, str]:
     return folder.as_uri(), "the default; --url or CDB_URL choose another"
 
 
-def open(url: str | None = None) -> Database:  # noqa: A001 - users write cdb.open()
+def open(  # noqa: A001 - users write cdb.open()
+    url: str | None = None, *, gates: "Gates | Path | str | None" = None
+) -> Database:
     """Open a database.
 
     Parameters
@@ -36,6 +43,9 @@ def open(url: str | None = None) -> Database:  # noqa: A001 - users write cdb.op
         ``mongodb://...``, ``file:///folder`` or ``memory://``; ``https://host/`` of a service,
         or ``https://a/,https://b/`` of its mirrors; without it what ``CDB_URL`` says, else a
         folder of the user's own.
+    gates : Gates, Path or str, optional
+        The rules that new constants are held against: those of this TOML file over the package's,
+        ``off`` for none; without it the file that ``CDB_GATES`` names. A service has its own.
 
     Returns
     -------
@@ -50,22 +60,27 @@ def open(url: str | None = None) -> Database:  # noqa: A001 - users write cdb.op
     ...     db.get("epix_000001", "notes", run=8)[0]
     'some text'
     """
-    db = open_present(url)
+    db = open_present(url, gates=gates)
     db.tag = os.environ.get("CDB_TAG") or None
     return db
 
 
-def open_present(url: str | None = None) -> Database:
+def open_present(url: str | None = None, *, gates: "Gates | Path | str | None" = None) -> Database:
     """Open a database that answers as of now, whatever ``CDB_TAG`` says; see `open`."""
     address = locate(url)[0]
     if address.startswith(("http://", "https://")):
         from cdb.remote import open_service
 
+        if gates is not None:
+            raise BadQuestion(
+                f"the service {address} has rules of its own: give no gates with it; its operator "
+                "sets them"
+            )
         return open_service(address)
     store = open_store(address)
     if not store.local:
         store = _cached(store)
-    return Database(store)
+    return Database(store, gates=gates or os.environ.get("CDB_GATES"))
 
 
 def _cached(store: Store) -> Store:

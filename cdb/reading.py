@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from numbers import Integral
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from cdb import deployments, enrolment, listing, lookup, names, search
+from cdb import deployments, enrolment, listing, lookup, names, quarantine, search
 from cdb.blobs import Blobs
 from cdb.calibconst import Calibconst, Detector
 from cdb.constant import Version, version_of
-from cdb.errors import BadQuestion, NotFound, shown
+from cdb.errors import BadQuestion, CalibError, NotFound, StoreUnavailable, shown
 from cdb.indexes import Indexes, Table, Winners
 from cdb.journal import Journal
 from cdb.lookup import Place, Question
@@ -30,6 +31,12 @@ from cdb.validity import (
     parse_time,
     seconds,
 )
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cdb.gates import Gates
+    from cdb.inspection import Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +82,8 @@ class Readable:
     ----------
     journal : Journal
         Of the store.
+    gates : Gates, Path or str, optional
+        The rules for new constants: those of a file over the package's, ``off`` for none.
 
     Attributes
     ----------
@@ -88,9 +97,10 @@ class Readable:
         The tag that answers where neither a state nor a tag is asked for.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, gates: "Gates | Path | str | None" = None) -> None:
         self.store = journal.store
         self.journal = journal
+        self._gates = gates
         self._blobs = Blobs(journal)
         self.meanings = Meanings(journal)
         self.tag: str | None = None
@@ -376,6 +386,147 @@ class Readable:
             If there are none, or a writer of ours stored them.
         """
         return self._blobs.foreign(database, blob_id)
+
+    # gates -------------------------------------------------------------------------------------
+
+    @property
+    def gates(self) -> "Gates":
+        """The rules that a new constant is held against; a file of them is read once.
+
+        Raises
+        ------
+        BadFile
+            If a rule makes no sense.
+        """
+        from cdb import gates  # reading constants is quicker without
+
+        if not isinstance(self._gates, gates.Gates):
+            self._gates = gates.load(self._gates)
+        return self._gates
+
+    def check(
+        self,
+        data: Any,
+        *,
+        detector: str,
+        ctype: str,
+        experiment: str | None = None,
+        dbsuffix: str | None = None,
+        run: int | str = 0,
+        time: Time | None = None,
+        as_of: AsOf | None = None,
+    ) -> "Verdict":
+        """Hold data against the rules, as `add` would do, without adding them.
+
+        Parameters are those of `add`, and `as_of` of `get`: what was in force then.
+
+        Returns
+        -------
+        verdict : Verdict
+            With `outcome`: accepted, warned, quarantined or refused; `findings`, `rules`, `notes`.
+
+        Examples
+        --------
+        >>> import numpy, cdb
+        >>> db = cdb.open("memory://")
+        >>> noise = numpy.zeros((704, 768), "float32")
+        >>> verdict = db.check(noise, detector="epix100a_000001", ctype="pixel_rms")
+        >>> verdict.outcome, [finding.code for finding in verdict.findings]
+        ('quarantined', ['zero'])
+        """
+        names.check_ctype(ctype)
+        names.check_detector(detector)
+        asked = (detector, ctype, experiment, dbsuffix, parse_run(run), time)
+        in_force = partial(self._in_force, *asked, as_of=as_of)
+        return self._inspected(data, in_force, detector, ctype)
+
+    def check_version(self, id: str) -> "Verdict":  # noqa: A002
+        """Hold a stored version against the rules, and against what was in force before it.
+
+        Raises
+        ------
+        NotFound
+            If the journal does not know the version.
+        Corrupt, Purged
+            If its data cannot be read.
+        """
+        version = self.version_by_id(id)
+        before = None if version.seq is None else version.seq - 1
+        run = None if version.runs is None else version.runs.begin
+        own = names.PREFIX + version.detector
+        private = version.database.startswith(f"{own}_")
+        dbsuffix = version.database.removeprefix(f"{own}_") if private else None
+        asked = (version.detector, version.ctype, version.experiment, dbsuffix, run, version.time)
+        data = self.data(version)
+        in_force = partial(self._in_force, *asked, as_of=before)
+        return self._inspected(data, in_force, version.detector, version.ctype)
+
+    def _inspected(
+        self, data: Any, in_force: "Callable[[], NDArray[Any] | str]", detector: str, ctype: str
+    ) -> "Verdict":
+        from cdb.inspection import inspect
+
+        return inspect(self.gates, names.detector_type(detector), ctype, data, in_force)
+
+    def _in_force(
+        self,
+        detector: str,
+        ctype: str,
+        experiment: str | None,
+        dbsuffix: str | None,
+        run: int | None,
+        time: Time | None,
+        *,
+        as_of: AsOf | None = None,
+        may_read: Callable[[str], bool] | None = None,
+    ) -> "NDArray[Any] | str":
+        """Return the data of the version in force, or why there are none to compare with."""
+        try:
+            found = self.version(
+                detector, ctype, experiment=experiment, dbsuffix=dbsuffix, run=run, time=time,
+                as_of=as_of,
+            )  # fmt: skip
+            if may_read is not None and not may_read(found.database):
+                # How far one is off something, asked often enough, says what that is.
+                return f"{found.database} may not be read by who asks"
+            data: NDArray[Any] | Any = self.data(found)
+        except NotFound:
+            return "nothing is in force"
+        except StoreUnavailable:
+            raise
+        except CalibError as error:
+            # A damaged version in force must not keep out the one that replaces it.
+            return f"what is in force cannot be read: {error}"
+        return data if hasattr(data, "dtype") else "what is in force is no array"
+
+    def quarantined(
+        self,
+        *,
+        detector: str | None = None,
+        experiment: str | None = None,
+        may_read: Callable[[str], bool] = lambda _: True,
+        as_of: AsOf | None = None,
+    ) -> list[Version]:
+        """Return the versions that wait in quarantine, newest first, with their `findings`.
+
+        Parameters
+        ----------
+        detector : str, optional
+            Only of this one; short or long name.
+        experiment : str, optional
+            Only what this one deployed.
+        may_read : callable, optional
+            From the name of a database to whether it is to be looked into.
+        as_of : int, datetime or str, optional
+            Event or time.
+        """
+        moment = self.moment(as_of)
+        short = None if detector is None else self.short_name(detector, as_of=moment)
+        return quarantine.waiting(
+            self.journal, moment, detector=short, experiment=experiment, may_read=may_read
+        )
+
+    # why, and what else ------------------------------------------------------------------------
 
     def explain(
         self,

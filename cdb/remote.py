@@ -32,6 +32,7 @@ from cdb.stores.rest import RestStore
 from cdb.validity import parse_run, parse_time, seconds
 
 if TYPE_CHECKING:
+    from cdb.gates import Gates
     from cdb.payload import Encoded
 
 logger = logging.getLogger(__name__)
@@ -167,6 +168,25 @@ class RemoteDatabase(Database):
     def _post_constant(self, content: Given, key: str) -> Version:
         answer = self._post("/v1/constants", content, key)
         return _version(answer["constant"], new=bool(answer["new"]))
+
+    # gates -------------------------------------------------------------------------------------
+
+    @property
+    def gates(self) -> "Gates":
+        """The rules of the service, by which `check` looks at data here; asked for once."""
+        from cdb import gates
+
+        if not isinstance(self._gates, gates.Gates):
+            answer = self._get("/v1/gates", {})
+            self._gates = gates.of_layers(answer["layers"], str(answer["source"]))
+        return self._gates
+
+    @like(Database.quarantined)
+    def quarantined(self, given: Given) -> list[Version]:
+        """See `Database.quarantined`."""
+        may_read = given.pop("may_read")
+        found = map(_version, self._get("/v1/quarantine", given)["constants"])
+        return [version for version in found if may_read(version.database)]
 
     # looking up --------------------------------------------------------------------------------
 
@@ -308,6 +328,11 @@ class RemoteDatabase(Database):
     def restore(self, given: Given) -> Version:
         """See `Database.restore`."""
         return self._change("restore", given)
+
+    @like(Database.approve)
+    def approve(self, given: Given) -> Version:
+        """See `Database.approve`."""
+        return self._change("approve", given)
 
     @like(Database.amend)
     def amend(self, given: Given) -> Version:

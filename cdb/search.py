@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from cdb import validity
 from cdb.constant import RETIRED, Version, version_of
 from cdb.errors import shown
+from cdb.events import QUARANTINE
 from cdb.journal import Journal
 from cdb.lookup import Closest, Place, Prior, Question, Row, Rule, choose, row_of, rule_at
 from cdb.moments import Moment
@@ -328,11 +329,13 @@ def _why_hidden(version: Version, moment: Moment, journal: Journal) -> str:
 
 
 def what_happened(event: Mapping[str, Any] | None, version_id: str) -> str:
-    """Say who retired or replaced a version, when and why."""
+    """Say who retired, replaced or quarantined a version, when and why."""
     if event is None:
         return "retired"
     made: Document = next((e for e in event["versions"] if e["id"] == version_id), {})
     done = f"replaced by {made['copy']}" if made.get("copy") else "retired"
+    if event["action"] == QUARANTINE:
+        done = "quarantined"
     seconds = event["at"] // 1_000_000
     reason = f": {event['reason']}" if event["reason"] else ""
     return f"{done} by {event['actor']} at {_utc(seconds)} (event {event['_id']}){reason}"

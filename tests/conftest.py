@@ -23,6 +23,7 @@ def _no_cache_of_the_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """Keep payloads of remote stores out of the home of who runs the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CDB_CACHE", str(tmp_path_factory.mktemp("cache", numbered=True)))
+        patch.delenv("CDB_GATES", raising=False)
         yield
 
 

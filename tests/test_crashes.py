@@ -356,6 +356,63 @@ def test_a_retire_killed_half_way_holds(url, db, step):
     check_store(url)
 
 
+# No text: the rules keep it out of the geometry of every detector that they know.
+KEPT_OUT = ADD | {"detector": "epix100a_000001", "ctype": "geometry", "data": ["no", "text"]}
+
+
+def in_force(db: Database) -> set:
+    """Return what all kinds of look-ups give, in both databases."""
+    found = set()
+    for asked in ({"experiment": EXPERIMENT, "run": 1}, {"run": 1}):
+        found.add(str(db.get("epix100a_000001", "geometry", **asked)[0]))
+        found.add(str(db.detector("epix100a_000001", **asked).calibconst["geometry"][0]))
+    return found
+
+
+def names_that_psana_sees(db: Database) -> list[str]:
+    """Return the versions that psana's own server shows: it filters by name and type alone."""
+    query = {"detector": "epix100a_000001", "ctype": "geometry"}
+    places = (("cdb_xpp1", "epix100a_000001"), ("cdb_epix100a_000001", "epix100a_000001"))
+    return [d["_id"] for place in places for d in db.store.find(*place, query)]
+
+
+@steps(
+    embedded=["after blob", "before event", "in event", "applied", "after event"],
+    mongo=["after blob", "before event", "in event", "after event", "after documents",
+           "after retiring", "before done", "done"],
+)  # fmt: skip
+def test_what_is_kept_out_is_seen_by_nobody_whenever_its_writer_dies(url, db, step):
+    db.add(**KEPT_OUT | {"data": "IP 0 TOP"})
+    shown = names_that_psana_sees(db)
+    killed_at(url, step, "add", **KEPT_OUT)
+    assert in_force(db) == {"IP 0 TOP"}
+    assert names_that_psana_sees(db) == shown
+    again = db.add(**KEPT_OUT)
+    assert (again.state, db.head) == ("quarantined", 2)
+    assert [v.id for v in db.quarantined()] == [again.id]
+    check_store(url)
+    check_deployments(db)
+    assert in_force(db) == {"IP 0 TOP"}
+    assert names_that_psana_sees(db) == shown
+
+
+@steps(
+    embedded=["before event", "in event", "applied", "after event"],
+    mongo=["before event", "in event", "after event", "after documents", "before done", "done"],
+)
+def test_an_approval_killed_half_way_lets_all_in_or_nothing(url, db, step):
+    db.add(**KEPT_OUT | {"data": "IP 0 TOP"})
+    kept = db.add(**KEPT_OUT)
+    killed_at(url, step, "approve", id=kept.id, reason="test")
+    now = "IP 0 TOP" if db.head == 2 else "['no', 'text']"
+    assert db.head == 2 or step not in ("before event", "applied")
+    assert in_force(db) == {now}
+    assert len(db.quarantined()) == 3 - db.head
+    check_store(url)
+    check_deployments(db)
+    assert in_force(db) == {now}
+
+
 def test_a_stopped_retire_does_not_undo_a_restore(url, db):
     version = db.add("first", **ADD)
     process = start(workers.stop_at, url, "after event", "stop", "retire",

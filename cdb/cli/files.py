@@ -14,6 +14,9 @@ from cdb.constant import Version
 if TYPE_CHECKING:
     from cdb.database import Database
 
+# Exit code of what was stored, but is not seen: a script that deploys wants to know.
+QUARANTINED = 3
+
 
 @command(
     "add",
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 @options.unit
 @options.allow_pickle
 @click.option("--again", is_flag=True, help="Add even what is there already.")
+@options.gates
 @options.dry_run
 @options.json_
 @options.url
@@ -53,6 +57,7 @@ def add_command(
     time_stamp: str | None,
     time_sec: int | str | None,
     allow_pickle: bool,
+    gates: str | None,
     dry_run: bool,
     as_json: bool,
     url: str | None,
@@ -63,6 +68,9 @@ def add_command(
     The file is array text (with LCLS headers, or plain numbers), .npy, plain text, JSON or, if
     allowed, a pickle. A constant that is there already, as the last one added of its names and
     validity, is not added again. The time is now if none is given.
+
+    What the rules find is told (see `cdb check`); if they keep it from look-ups until somebody
+    approves it, the exit code is 3.
     """
     import cdb
     from cdb.files import formats
@@ -73,7 +81,7 @@ def add_command(
     nbytes = _length(data)
     copies = 2 if fields["experiment"] and not fields["dbsuffix"] else 1
     what = f"adding {output.size(nbytes)}"
-    with cdb.open(url) as db:
+    with cdb.open(url, gates=gates) as db:
         with output.progress(what, nbytes * copies) as progress:
             version = db.add(
                 data, **fields, time=time, dtype=file_type, iofname=_text_of(file),
@@ -81,6 +89,8 @@ def add_command(
             )  # fmt: skip
         _print_added(db, version, data, dry_run=dry_run, as_json=as_json)
         _note_what_stays(version, fields)
+    if version.state == "quarantined":
+        click.get_current_context().exit(QUARANTINED)
 
 
 def _print_added(
@@ -94,6 +104,10 @@ def _print_added(
     note = names.note_on_ctype(version.ctype, meta.get("data_dtype", meta["data_type"]))
     for warning in payload.warnings_about(data):
         output.say(f"warning: {warning}")
+    for finding in version.findings if version.meta.get("gate") != "approved" else ():
+        output.say(f"{finding['severity']}: {finding['code']}: {finding['message']}")
+    if version.state == "quarantined":
+        output.say("no look-up sees it; `cdb approve ID --reason ...` lets it in, if it is right")
     if note:
         output.say(f"note: {note}")
     if as_json:
@@ -128,10 +142,11 @@ def _length(data: Any) -> int:
 def _tell(version: Version, described: str, *, dry_run: bool) -> None:
     from cdb import names
 
-    done = "would be added" if dry_run else "added"
-    output.tell(
-        f"{version.ctype} of {version.detector} {done if version.new else 'is there already'}"
-    )
+    done, there = "added", "is there already"
+    if version.state == "quarantined":
+        done, there = "quarantined", "is in quarantine already"
+    would = "would be " if dry_run else ""
+    output.tell(f"{version.ctype} of {version.detector} {would + done if version.new else there}")
     private = version.meta.get("id_doc_exp") == "N/A"
     places = {version.database, *([] if private else [names.detector_database(version.detector)])}
     output.fields(

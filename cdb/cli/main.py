@@ -26,6 +26,11 @@ COMMANDS = {
         "restore": ("changes", "Bring a retired version back."),
         "amend": ("changes", "Change the metadata of a version."),
     },
+    "Gates": {
+        "check": ("gates", "Hold a file or a version against the rules."),
+        "quarantine": ("gates", "List what the rules keep from look-ups."),
+        "approve": ("gates", "Let a version out of quarantine."),
+    },
     "Compare": {
         "diff": ("compare", "Say what differs between two constants."),
         "trend": ("compare", "Show how the values went from version to version."),

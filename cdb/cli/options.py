@@ -308,6 +308,11 @@ url = click.option(
     help="Store: mongodb://..., file:///folder, or https://host/ of a service."
     "  [default: CDB_URL, else a folder of yours]",
 )
+gates = click.option(
+    "--gates",
+    metavar="FILE",
+    help="Rules of the laboratory, in TOML; off for none.  [default: CDB_GATES]",
+)
 json_ = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 dry_run = click.option("--dry-run", is_flag=True, help="Check and tell, but write nothing.")
 yes = click.option("-y", "--yes", is_flag=True, help="Do not ask.")

@@ -27,6 +27,7 @@ STATUS: tuple[tuple[type[CalibError], int], ...] = (
     (errors.TooOften, 429),
     (errors.BadDocument, 422),
     (errors.BadPayload, 422),
+    (errors.Refused, 422),
     (errors.Corrupt, 500),
     (errors.WrongClock, 500),
     (errors.StoreUnavailable, 502),

@@ -51,7 +51,11 @@ def make_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        db = make_database() if make_database else Database(open_store(settings.url))
+        db = (
+            make_database()
+            if make_database
+            else Database(open_store(settings.url), gates=settings.gates)
+        )
         app.state.service = Service(db, settings)
         app.state.resolved = Resolved(app.state.service)
         try:

@@ -104,6 +104,28 @@ async def experiments(request: Request, given: Arguments) -> Response:
     return await answers.of_state(service, moment, experiments=found)
 
 
+async def gates(request: Request, _: Arguments) -> Response:
+    """Say by which rules new constants are let in."""
+    service, caller = service_of(request), caller_of(request)
+    caller.require_reader()
+    rules = service.db.gates
+    moment = await service.moment()
+    return await answers.of_state(service, moment, source=rules.source, layers=rules.layers)
+
+
+async def quarantined(request: Request, given: Arguments) -> Response:
+    """List the versions that wait in quarantine, of the databases that may be read."""
+    service, caller = service_of(request), caller_of(request)
+    caller.require_reader()
+    moment = await service.moment(given.pop("as_of", None))
+    found = await service.work(
+        service.db.quarantined, **given, may_read=caller.may_read, as_of=moment
+    )
+    return await answers.of_state(
+        service, moment, constants=[answers.version(version) for version in found]
+    )
+
+
 async def constants(request: Request, given: Arguments) -> Response:
     """List the versions that fit, a page at a time, all pages as of one state."""
     service = service_of(request)

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from cdb.errors import BadName, BadSettings, shown
+from cdb import gates
+from cdb.errors import BadFile, BadName, BadSettings, shown
 from cdb.opening import locate
 from cdb.rights import Rights
 
@@ -67,6 +68,9 @@ class Settings:
         Whose pages may ask from a browser; empty for none.
     accel_redirect : str
         The internal location under which nginx serves payload files; empty to send them oneself.
+    gates : str
+        The file of rules that new constants are held against, over the package's; ``off`` for
+        none.
     log_level : str
         DEBUG (every request), INFO (writes and refusals), WARNING or ERROR.
     """
@@ -96,6 +100,7 @@ class Settings:
     stop_seconds: int = 30
     cors_origins: tuple[str, ...] = ()
     accel_redirect: str = ""
+    gates: str = ""
     log_level: str = "INFO"
 
     @property
@@ -383,6 +388,10 @@ def _others(settings: Settings) -> list[str]:
             f"accel_redirect is {shown(settings.accel_redirect)}; write an internal location of "
             "nginx, as /payload-files/"
         )
+    try:
+        gates.load(settings.gates)
+    except BadFile as error:
+        found.append(str(error))
     if "*" in settings.cors_origins and len(settings.cors_origins) > 1:
         found.append("cors_origins names * and others; name either all or some")
     return found

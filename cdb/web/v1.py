@@ -139,6 +139,21 @@ VERSION = {
     "sha256": "9d908ecfb6b256def8b49a7c504e6c889c4b0e41fe6ce3e01863dd7b61a20aa0",
     "nbytes": 24,
 }
+QUARANTINED = {
+    "state": "quarantined",
+    "out": 42,
+    "gate": "quarantined",
+    "findings": [
+        {
+            "code": "zero",
+            "severity": "quarantine",
+            "rule": "known.pedestals.zero",
+            "message": "panel 3 in g1 holds 0 everywhere",
+            "value": 0.0,
+            "limit": 0.0,
+        }
+    ],
+}
 DEPLOYMENT = {
     "detector": "epix10ka_000001",
     "ctype": "pedestals",
@@ -436,6 +451,7 @@ ENDPOINTS = (
         for verb, handler, says, body in (
             ("retire", writing.retire, "Take a version out of look-ups.", REASON),
             ("restore", writing.restore, "Bring a retired version back.", REASON),
+            ("approve", writing.approve, "Let a version out of quarantine.", REASON),
             ("amend", writing.amend, "Change the metadata of a version.", AMENDMENT),
         )
     ),
@@ -449,6 +465,25 @@ ENDPOINTS = (
         headers=(KEY,),
         errors=(400, 401, 403, 404, 409, 413, 422),
         needs=Caller.require_writer,
+    ),
+    Endpoint(
+        "GET",
+        "/v1/quarantine",
+        reading.quarantined,
+        "The versions that wait in quarantine, newest first.",
+        STATE | {"constants": [VERSION | QUARANTINED]},
+        (DETECTOR, EXPERIMENT, AS_OF),
+    ),
+    Endpoint(
+        "GET",
+        "/v1/gates",
+        reading.gates,
+        "The rules by which new constants are let in; later layers win.",
+        STATE
+        | {
+            "source": "the package",
+            "layers": [{"jungfrau": {"pedestals": {"low": {"value": 1}}}}],
+        },
     ),
     Endpoint(
         "GET",

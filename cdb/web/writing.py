@@ -121,6 +121,18 @@ async def restore(request: Request, _: Arguments) -> Response:
     )
 
 
+async def approve(request: Request, _: Arguments) -> Response:
+    """Let a version out of quarantine: who may deploy it may."""
+    given = await _reasoned(request, ())
+    db, key = service_of(request).db, requests.idempotency_key(request)
+    version_id = request.path_params["id"]
+    return await _changed(
+        request,
+        lambda: db.approve(version_id, reason=given["reason"], dry_run=_dry(given), key=key),
+        given,
+    )
+
+
 async def amend(request: Request, _: Arguments) -> Response:
     """Change the metadata of a version."""
     given = await _reasoned(request, CHANGES)

@@ -33,6 +33,7 @@ WRITES = {
     "add", "retire", "restore", "amend", "fsck", "adopt", "deldoc", "delcol", "deldb",
     "token create", "token revoke", "export", "import", "bundle make", "purge",
     "tag create", "tag move", "tag pin", "tag unpin", "tag advance", "tag delete",
+    "approve",
 }  # fmt: skip
 # What is about a folder or a file of this machine, and asks no store.
 HERE = {"cache info", "cache verify", "cache clear", "bundle verify"}
@@ -42,7 +43,8 @@ AS_OF = READS - {
     "token list", "watch", "audit verify", "audit head", "tag list", "tag show", "tag compare",
     "affected",
 }  # fmt: skip
-TAG = AS_OF - {"info", "journal", "bundle make"}
+# Not what answers for a run: no tag chooses among it.
+TAG = AS_OF - {"info", "journal", "bundle make", "check", "quarantine"}
 HIDES = {"purge", "retire", "amend", "fsck", "deldoc", "delcol", "deldb"}
 # psana 4.3.4, `cdb --help`.
 LETTERS = {

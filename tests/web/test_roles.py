@@ -63,6 +63,7 @@ def deployment(**names: str) -> dict[str, Any]:
 
 WHICH = "detector=epix_000001&experiment=rixx45619"
 REASON = {"reason": "a table"}
+VERBS = ("retire", "amend", "restore", "approve")
 OURS = [
     Endpoint("GET", "/v1/info", "open"),
     Endpoint("GET", "/v1/health", "open"),
@@ -101,6 +102,9 @@ OURS = [
     Endpoint("POST", "/v1/detectors", "register", {"detector": "epix_a-1_b-2"}),
     Endpoint("POST", "/v1/constants/{id}/amend", "deploy", REASON | {"comment": "x"}),
     Endpoint("POST", "/v1/constants/{retired}/restore", "deploy", REASON),
+    Endpoint("POST", "/v1/constants/{kept_out}/approve", "deploy", REASON),
+    Endpoint("GET", "/v1/quarantine", "filtered, of a reader"),
+    Endpoint("GET", "/v1/gates", "filtered, of a reader"),
     Endpoint("POST", "/v1/constants/{alone}/retire", "detector", REASON),
     Endpoint("POST", "/v1/constants/{alone}/amend", "detector", REASON | {"comment": "x"}),
 ]
@@ -193,6 +197,9 @@ def names(served_db):
     alone = served_db.add("b", detector="epix_000001", ctype="pixel_rms")
     retired = served_db.add("c", detector="epix_000001", ctype="notes", experiment="rixx45619")
     served_db.retire(retired.id, reason="a table")
+    kept_out = served_db.add(
+        ["no text"], detector="epix100a_000001", ctype="geometry", experiment="rixx45619"
+    )
     entry = served_db.copies.file("cdb_detnames", "epix", ENTRY)
     half = DOCUMENT | {"experiment": "rixx45619"}
     half["id_data"] = uploads.write(served_db.journal, EXPERIMENT, b"half")
@@ -203,8 +210,8 @@ def names(served_db):
     served_db.tags.create("summer26")
     return {
         "id": deployed.id, "sha256": deployed.meta["sha256"], "data": deployed.meta["id_data"],
-        "alone": alone.id, "retired": retired.id, "entry": entry["_id"], "copy": copy,
-        "token": token.id,
+        "alone": alone.id, "retired": retired.id, "kept_out": kept_out.id, "entry": entry["_id"],
+        "copy": copy, "token": token.id,
     }  # fmt: skip
 
 
@@ -238,7 +245,10 @@ def test_a_register_s_or_a_token_s_id_is_no_constant_s(serve, served_db, names, 
     id_ = names[what]
     for method, path in (
         ("GET", f"/v1/constants/{id_}"),
-        *(("POST", f"/v1/constants/{id_}/{verb}") for verb in ("retire", "amend", "restore")),
+        *(
+            ("POST", f"/v1/constants/{id_}/{verb}")
+            for verb in ("retire", "amend", "restore", "approve")
+        ),
         ("GET", f"/calib_ws/{EXPERIMENT}/gridfs/{id_}"),
         ("DELETE", f"/calib_ws/{EXPERIMENT}/epix_000001/{id_}"),
         ("GET", f"/calib_ws/cdbjournal/tokens/{id_}"),

@@ -198,3 +198,15 @@ def test_workers_are_handed_the_same_settings(tmp_path):
     assert SECRETIVE.jwt_secret not in path.read_text()
     given = {settings.HANDED: str(path), settings.HANDED_SECRETS: SECRETIVE.secrets()}
     assert settings.of_environment(given) == SECRETIVE
+
+
+def test_rules_that_make_no_sense_are_told_before_it_serves(tmp_path):
+    path = tmp_path / "lab.toml"
+    path.write_text("[lab.pedestals]\nlow = { value = 0, severity = 'warn' }")
+    assert faults(gates=str(path)) == []
+    assert faults(environment={"CDB_GATES": "off"}) == []
+    path.write_text("[lab.pedestals]\nlow = { value = 'x' }")
+    (fault,) = faults(gates=str(path))
+    assert fault.startswith("lab.pedestals.low.value in the rules of ")
+    (fault,) = faults(gates="/nowhere/lab.toml")
+    assert fault == "the file of rules /nowhere/lab.toml cannot be read: No such file or directory"

@@ -26,6 +26,9 @@ ASKED: dict[tuple[str, str], tuple[str, Any]] = {
     ("POST", "/v1/constants/{id}/retire"): ("", {"reason": "bad"}),
     ("POST", "/v1/constants/{id}/restore"): ("", {"reason": "good"}),
     ("POST", "/v1/constants/{id}/amend"): ("", {"comment": "better"}),
+    ("POST", "/v1/constants/{id}/approve"): ("", {"reason": "good"}),
+    ("GET", "/v1/quarantine"): ("", None),
+    ("GET", "/v1/gates"): ("", None),
     ("GET", "/v1/history"): (f"?{WHICH}", None),
     ("GET", "/v1/explain"): (f"?{WHICH}", None),
     ("GET", "/v1/resolve"): (f"?{WHICH}", None),
@@ -68,6 +71,9 @@ def test_an_answer_carries_its_state_and_whose_it_is(
         client.post("/v1/tags", json={"name": "summer26"})
     if which[1].endswith("unpin"):
         client.post("/v1/tags/summer26/pin", json={"versions": [id_]})
+    if which[1].endswith("approve"):
+        kept_out = deployment(["no", "text"], detector="epix100a_000001", ctype="geometry")
+        id_ = client.post("/v1/constants", json=kept_out).json()["constant"]["id"]
     method, path = which
     query, sent = ASKED[which]
     raw = sent if isinstance(sent, bytes) else b""

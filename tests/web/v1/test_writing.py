@@ -10,7 +10,9 @@ from cdb.database import Database
 from cdb.errors import StoreUnavailable
 from cdb.stores import Store, open_store
 from cdb.stores.memory import MemoryStore
-from tests.web.v1.service import EPIX, bearer, deployment, pedestals, serving
+from cdb.web.app import make_app
+from cdb.web.settings import Settings
+from tests.web.v1.service import EPIX, SECRET, bearer, deployment, pedestals, serving
 
 KEY = {"Idempotency-Key": "3f0e4d1c9b7a4e51"}
 
@@ -48,6 +50,30 @@ def test_a_long_name_is_registered(client: TestClient) -> None:
 def test_a_dry_run_writes_nothing(client: TestClient) -> None:
     answer = post(client, deployment(dry_run=True))
     assert (answer.status_code, answer.json()["seq"]) == (200, 0)
+
+
+def test_what_the_rules_find_is_in_the_answer(client: TestClient) -> None:
+    kept_out = deployment(["no", "text"], detector="epix100a_000001", ctype="geometry")
+    answer = post(client, kept_out)
+    assert answer.status_code == 201
+    made = answer.json()["constant"]
+    assert (made["state"], made["findings"][0]["code"]) == ("quarantined", "kind")
+    assert post(client, kept_out).status_code == 200
+    (listed,) = client.get("/v1/quarantine").json()["constants"]
+    assert listed == made
+    approved = client.post(f"/v1/constants/{made['id']}/approve", json={"reason": "meant"})
+    assert approved.json()["constant"]["state"] == "live"
+    assert client.get("/v1/quarantine").json()["constants"] == []
+
+
+def test_what_is_refused_says_why(tmp_path: Path) -> None:
+    lab = tmp_path / "lab.toml"
+    lab.write_text("[epix.notes]\nkind = { is = 'array', severity = 'refuse' }")
+    url = (tmp_path / "store").as_uri()
+    with TestClient(make_app(Settings(url=url, jwt_secret=SECRET, gates=str(lab)))) as client:
+        answer = client.post("/v1/constants", json=deployment(), headers=bearer(admin=True))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "Refused")
+    assert "notes is a text; it should be an array of numbers" in answer.text
 
 
 @pytest.mark.parametrize(
