@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     from cdb.database import Database
     from cdb.errors import CalibError, NotFound
     from cdb.opening import open  # noqa: A004 - users write cdb.open()
+    from cdb.replaying import replay
+    from cdb.stamps import Stamp
 
-__all__ = ["CalibError", "Calibconst", "Database", "Detector", "NotFound", "Version", "open"]
+__all__ = [
+    "CalibError", "Calibconst", "Database", "Detector", "NotFound", "Stamp", "Version", "open",
+    "replay",
+]  # fmt: skip
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -27,8 +32,10 @@ _HOMES = {
     "Database": "database",
     "Detector": "calibconst",
     "NotFound": "errors",
+    "Stamp": "stamps",
     "Version": "constant",
     "open": "opening",
+    "replay": "replaying",
 }
 
 

@@ -4,14 +4,15 @@ Knows no database: it is given the versions that hold, and how to read one.
 """
 
 import html
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cdb import validity
 from cdb.constant import Version
 from cdb.errors import NotFound, WrongState
 from cdb.names import TagName
+from cdb.stamps import Cited, Stamp
 
 Read = Callable[[Version], Any]
 # A function of a module and its arguments: enough to make the same thing elsewhere.
@@ -35,6 +36,8 @@ class Calibconst(Mapping[str, tuple[Any, dict[str, Any]]]):
         Where it was looked, for messages.
     recipe : tuple
         How another process makes the same mapping, or None if it cannot.
+    origin : Stamp
+        The store, the state and the question: a stamp that names no constants yet.
     """
 
     def __init__(
@@ -45,12 +48,14 @@ class Calibconst(Mapping[str, tuple[Any, dict[str, Any]]]):
         *,
         searched: str = "",
         recipe: Recipe | None = None,
+        origin: Stamp | None = None,
     ) -> None:
         self._title = title
         self._versions = dict(sorted(versions.items()))
         self._read = read
         self._searched = searched
         self._recipe = recipe
+        self._origin = origin
         self._data: dict[str, Any] = {}
 
     def version(self, ctype: str) -> Version:
@@ -68,6 +73,35 @@ class Calibconst(Mapping[str, tuple[Any, dict[str, Any]]]):
                 f"no {ctype} of {self._title} in {self._searched}; "
                 f"there are: {', '.join(self) or 'none'}"
             ) from None
+
+    @property
+    def used(self) -> list[str]:
+        """The types whose data this process has read, in the order of first use."""
+        return list(self._data)
+
+    def stamp(self, ctypes: Iterable[str] | None = None) -> Stamp:
+        """Return what to write into one's results, so that `cdb.replay` gives these bytes again.
+
+        Parameters
+        ----------
+        ctypes : iterable of str, optional
+            Only these types, for example those in `used`; all without it.
+
+        Raises
+        ------
+        NotFound
+            Naming the types there are.
+        WrongState
+            If nothing tells the store from others: no event was ever written to it.
+        """
+        if self._origin is None or not self._origin.server:
+            raise WrongState(
+                f"the store that {self._title} is of has no identity yet, for nothing was written "
+                "to it by cdb; `cdb adopt` takes in what other programs wrote"
+            )
+        versions = [self.version(ctype) for ctype in (self if ctypes is None else ctypes)]
+        cited = {v.ctype: Cited(v.database, v.id, v.sha256, v.nbytes) for v in versions}
+        return replace(self._origin, constants=cited)
 
     def __getitem__(self, ctype: str) -> tuple[Any, dict[str, Any]]:
         """Return (data, meta): a read-only array, a text or whatever was stored, and its document.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from cdb import names, validity
+from cdb import names, sources, validity
 from cdb.actor import actor
 from cdb.errors import BadDocument, shown
 from cdb.stores.query import check_fields
@@ -230,6 +230,8 @@ def check_given(fields: Mapping[str, Any]) -> None:
             raise BadDocument(f"{name} is {shown(value)}; it must be a text")
         if name == "run_orig" and (isinstance(value, bool) or not isinstance(value, int)):
             raise BadDocument(f"{name} is {shown(value)}; it must be a run number, as 7")
+    if "source" in fields:
+        sources.checked(fields["source"])
     check_fields(fields)
 
 

@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from cdb import affected, deployments, enrolment, inventory, names
+from cdb import affected, deployments, enrolment, inventory, lineage, names
 from cdb.affected import Affected
-from cdb.constant import AMENDABLE, Version, new_document
+from cdb.constant import AMENDABLE, Version, check_given, new_document
 from cdb.copies import Copies
 from cdb.errors import BadQuestion
 from cdb.journal import Journal, Step, no_step
@@ -150,8 +150,11 @@ class Database(Readable):
             Add even what is there already as the last of its names and validity.
         detname, longname, dettype, dtype, run_orig, tstamp_orig, iofname, extpars : optional
             Further fields of the LCLS-II document.
-        unit, conditions, valid_from, valid_until, source : optional
+        unit, conditions, valid_from, valid_until : optional
             Further fields of ours.
+        source : mapping, optional
+            What it was made from: runs, files, software, parameters, parents; see `cdb.sources`.
+            A parent of this store needs its `id` alone.
         dry_run : bool, optional
             Check everything and return what would be added, but write nothing.
         progress : callable, optional
@@ -274,6 +277,8 @@ class Database(Readable):
                 check(name)
         short, is_new = enrolment.enrol(self.journal, detector, dry_run=True)
         given = dict(fields or {})
+        if given.get("source") is not None:
+            given["source"] = lineage.filled(self.journal, given["source"])
         if not given.get("longname") and detector != short:
             given["longname"] = detector
         document = new_document(
@@ -555,6 +560,9 @@ class Database(Readable):
             "valid_from": valid_from, "valid_until": valid_until, "source": source,
         }  # fmt: skip
         changes: Document = {name: v for name, v in given.items() if v is not None}
+        check_given(changes)
+        if source is not None:
+            changes["source"] = lineage.filled(self.journal, source)
         if time is not None:
             begin = parse_time(time)
             changes |= {"time_sec": seconds(begin), "time_stamp": time_stamp(begin)}

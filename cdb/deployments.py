@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from cdb import validity
+from cdb import lineage, validity
 from cdb.actor import actor
 from cdb.blobs import how_purged, is_kept
 from cdb.constant import (
@@ -27,12 +27,19 @@ from cdb.constant import (
     version_of,
 )
 from cdb.errors import BadQuestion, NotFound, Refused, WrongState
-from cdb.events import PURGE, QUARANTINE, SWEEP, Proposal, by_whom, entry, removal_in
+from cdb.events import (
+    PURGE,
+    QUARANTINE,
+    SWEEP,
+    Proposal,
+    by_whom,
+    entry,
+    is_of_constants,
+    removal_in,
+)
 from cdb.journal import Commit, Journal
 from cdb.moments import Moment
-from cdb.names import PREFIX, REGISTER
 from cdb.stores.base import Progress, new_id
-from cdb.stores.layout import FILE_INDEXES
 
 Document = dict[str, Any]
 
@@ -130,19 +137,22 @@ class Deployment:
             self.existing = self._same_in_quarantine(moment)
         if self.existing is not None:
             return None
+        mentioned = lineage.mentions(self.journal, self.document.get("source"))
         self.journal.check_clock(moment)
         blobs = {database: self._blob(database, moment) for database in self.databases}
         self.journal.step("after blob")
         return Proposal(
             QUARANTINE if self._leaves else "add",
             self.codes,
-            lambda seq, at: self._entries(seq, at, blobs),
+            lambda seq, at: self._entries(seq, at, blobs, mentioned),
             keys=frozenset(key_of(d, self.detector, self.document) for d in self.databases),
             uploads=frozenset(self._uploads.items()),
             blobs=frozenset(blobs.items()),
         )
 
-    def _entries(self, seq: int, at: int, blobs: Mapping[str, str]) -> list[Document]:
+    def _entries(
+        self, seq: int, at: int, blobs: Mapping[str, str], mentioned: Iterable[Document]
+    ) -> list[Document]:
         entries: list[Document] = []
         leaving: list[Document] = []
         copy_of: tuple[str, str] | str | None = NO_COPY if self.private else None
@@ -162,7 +172,7 @@ class Deployment:
             if self._leaves:
                 leaving.append(_leaving(entries[-1] | {"document": document}, seq))
             copy_of = copy_of or (document["_id"], blobs[database])
-        return entries + leaving
+        return entries + leaving + lineage.told(mentioned, entries[0]["id"])
 
     @property
     def _leaves(self) -> bool:
@@ -313,7 +323,7 @@ def fates_of(
     entries: dict[str, list[tuple[Document, Document]]] = {id_: [] for id_ in version_ids}
     for event in journal.events_naming(*entries):
         for made in event["versions"] if upto is None or event["_id"] <= upto else ():
-            if made["id"] in entries and _is_constants(made):
+            if made["id"] in entries and is_of_constants(made):
                 entries[made["id"]].append((event, made))
     unknown = [id_ for id_, told in entries.items() if not any("document" in e for _, e in told)]
     if unknown:
@@ -322,14 +332,6 @@ def fates_of(
             "`cdb adopt` takes in documents of other programs"
         )
     return {id_: _fate(id_, told) for id_, told in entries.items()}
-
-
-def _is_constants(made: Mapping[str, Any]) -> bool:
-    """Return whether an entry is about a constant: not the register, tokens or bytes."""
-    database, collection = made["database"], made["collection"]
-    return (
-        str(database).startswith(PREFIX) and database != REGISTER and collection not in FILE_INDEXES
-    )
 
 
 def _some(ids: Sequence[str]) -> str:
@@ -522,7 +524,10 @@ def amend(
         if fate.left is not None:
             raise WrongState(f"{version_id} has left already: {end_of(fate)}{_way_back(fate)}")
         fate = _in_state(journal, fate, version_id, live=True)
-        return _renewed(fate, "amend", reason, changes, leaves=True)
+        mentioned = lineage.mentions(journal, changes.get("source"))
+        if mentioned:
+            lineage.check_descent(journal, version_id, changes["source"])
+        return _renewed(fate, "amend", reason, changes, leaves=True, mentioned=mentioned)
 
     return _successor(_committed(commit, propose, "amend", version_id))
 
@@ -562,7 +567,13 @@ def _successor(event: Document) -> Version:
 
 
 def _renewed(
-    fate: Fate, action: str, reason: str, changes: Mapping[str, Any], *, leaves: bool
+    fate: Fate,
+    action: str,
+    reason: str,
+    changes: Mapping[str, Any],
+    *,
+    leaves: bool,
+    mentioned: Sequence[Document] = (),
 ) -> Proposal:
     """Return a proposal that adds changed copies of a deployment's documents."""
     fresh = [{**_without_place(made["document"]), **changes} for made in fate.copies]
@@ -595,11 +606,12 @@ def _renewed(
             # The old entry names its successor, so that either finds the other.
             gone = _leaving(made, seq) if leaves else _mention(made)
             entries.append(gone | {"copy": new["_id"]})
-        return entries
+        return entries + lineage.told(mentioned, entries[0]["id"])
 
     ids = frozenset(made["id"] for made in fate.copies)
     blobs = frozenset((m["database"], str(m["document"].get("id_data"))) for m in fate.copies)
-    return Proposal(action, reason, build, keys=frozenset(keys), ids=ids, blobs=blobs)
+    kind = lineage.Related if mentioned else Proposal
+    return kind(action, reason, build, keys=frozenset(keys), ids=ids, blobs=blobs)
 
 
 def _without_place(document: Mapping[str, Any]) -> Document:

@@ -25,7 +25,7 @@
     ├── Refused             ValueError        data that the rules of a laboratory keep out
     ├── WrongState          RuntimeError      a version that cannot be retired, restored, amended
     ├── NotDelivered        RuntimeError      an event that a command or a webhook did not take
-    ├── WrongServer         ValueError        a tag that is another store's
+    ├── WrongServer         ValueError        a tag or a stamp that is another store's
     ├── WrongClock          RuntimeError      this machine's clock and the store's disagree
     └── StoreUnavailable    ConnectionError   no answer from the store
         └── OutcomeUnknown                    a write that may or may not have happened

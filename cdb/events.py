@@ -18,7 +18,8 @@ previous digest of the event before
 digest   of this event: sha256 over its canonical JSON without `digest` and `pending`
 open     the lowest event that may have been incomplete when this one was written
 versions entries ``{database, collection, id, key, document}``; without a document the version
-         leaves: ``set`` and ``unset`` say how its document then looks
+         leaves: ``set`` and ``unset`` say how its document then looks; or it is mentioned: as
+         parent of a ``child``, or as what a ``copy`` restores
 pending  true until completed, then absent
 ======== ===================================================================================
 
@@ -33,7 +34,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from cdb.errors import BadDocument
+from cdb.names import PREFIX, REGISTER
 from cdb.stores.base import Place
+from cdb.stores.layout import FILE_INDEXES
 from cdb.stores.query import Document, check_fields
 from cdb.validity import from_microseconds
 
@@ -102,6 +105,12 @@ def entry(
 def place_of(made: Mapping[str, Any]) -> Place:
     """Return the database and the collection of an entry."""
     return made["database"], made["collection"]
+
+
+def is_of_constants(made: Mapping[str, Any]) -> bool:
+    """Return whether an entry is about a constant: not the register, tokens or bytes."""
+    database, collection = place_of(made)
+    return database.startswith(PREFIX) and database != REGISTER and collection not in FILE_INDEXES
 
 
 def grouped(

@@ -9,17 +9,28 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cdb import deployments, enrolment, listing, lookup, names, quarantine, search
+from cdb import (
+    deployments,
+    enrolment,
+    lineage,
+    listing,
+    lookup,
+    names,
+    quarantine,
+    search,
+)
 from cdb.blobs import Blobs
 from cdb.calibconst import Calibconst, Detector
 from cdb.constant import Version, version_of
 from cdb.errors import BadQuestion, CalibError, NotFound, StoreUnavailable, shown
 from cdb.indexes import Indexes, Table, Winners
 from cdb.journal import Journal
+from cdb.lineage import Relative
 from cdb.lookup import Place, Question
 from cdb.moments import Head, Moment
 from cdb.names import TagName
 from cdb.search import Explanation
+from cdb.stamps import CitedTag, Stamp
 from cdb.stores.base import Blob, Progress
 from cdb.stores.query import Query, Sort
 from cdb.tags import Meanings
@@ -112,6 +123,11 @@ class Readable:
     def head(self) -> int:
         """S, the number of the last event."""
         return self.journal.head().seq
+
+    @property
+    def server(self) -> str:
+        """What tells this database from every other; empty while nothing was written to it."""
+        return self.journal.identity()
 
     def moment(
         self,
@@ -336,6 +352,61 @@ class Readable:
                     if document["_id"] == id:
                         return version_of(document, database, collection, seq=moment.seq)
         return deployments.version_by_id(self.journal, moment, id)
+
+    def lineage(
+        self,
+        id: str,  # noqa: A002
+        *,
+        up: bool = True,
+        down: bool = True,
+        depth: int = lineage.MAX_DEPTH,
+        may_read: Callable[[str], bool] = lambda _: True,
+        as_of: AsOf | None = None,
+        tag: str | None = None,
+    ) -> Relative:
+        """Return what a constant was made from, and what was made from it.
+
+        Parameters
+        ----------
+        id : str
+            Of any copy of any of its versions, also one that has left.
+        up, down : bool, optional
+            Whether to look for what it was made from, for what was made from it.
+        depth : int, optional
+            At most so many generations either way.
+        may_read : callable, optional
+            From the name of a database to whether constants there are named; else they are hidden.
+        as_of : int, datetime or str, optional
+            Event or time.
+        tag : str, optional
+            Tag, instead.
+
+        Returns
+        -------
+        relative : Relative
+            With `parents` and `children`, and theirs.
+
+        Raises
+        ------
+        NotFound
+            If the journal does not know the version.
+        BadQuestion
+            If `depth` is not one of 0 to 100.
+
+        Examples
+        --------
+        >>> import cdb
+        >>> db = cdb.open("memory://")
+        >>> dark = db.add([1, 2], detector="epix_000001", ctype="dark", run=5)
+        >>> source = {"parents": [{"id": dark.id}]}
+        >>> _ = db.add([3], detector="epix_000001", ctype="pedestals", run=5, source=source)
+        >>> [child.ctype for child in db.lineage(dark.id).children]
+        ['pedestals']
+        """
+        moment = self.moment(as_of, tag=tag)
+        return lineage.tree(
+            self.journal, id, moment.seq, up=up, down=down, depth=depth, may_read=may_read
+        )
 
     def data(
         self, version: Version, *, allow_pickle: bool = False, progress: Progress | None = None
@@ -586,7 +657,16 @@ class Readable:
         _warn_of_foreign(moment, versions.values())
         searched = ", ".join(dict.fromkeys(place.database for place in places))
         return self._handed_out(
-            short, name, experiment, dbsuffix, question, moment.seq, moment.tag, versions, searched
+            short,
+            name,
+            experiment,
+            dbsuffix,
+            question,
+            moment.seq,
+            moment.tag,
+            versions,
+            searched,
+            self.server,
         )
 
     def _handed_out(
@@ -600,6 +680,7 @@ class Readable:
         tag: TagName | None,
         versions: Mapping[str, Version],
         searched: str,
+        server: str,
     ) -> Detector:
         """Return a detector of the versions that hold, which another process can make again."""
         recipe = None
@@ -610,7 +691,21 @@ class Readable:
             asked = (question.run, question.time, question.rule, *state)
             recipe = remade, (self.store.url, name, experiment, dbsuffix, *asked, "calibconst")
         calibconst = Calibconst(
-            f"{short}{_asked(question)}", versions, self.data, searched=searched, recipe=recipe
+            f"{short}{_asked(question)}",
+            versions,
+            self.data,
+            searched=searched,
+            recipe=recipe,
+            origin=Stamp(
+                server,
+                seq,
+                short,
+                None if tag is None else CitedTag(tag.name, tag.id),
+                experiment,
+                run=question.run,
+                time=question.time,
+                rule=question.rule,
+            ),
         )
         return Detector(short, name, experiment, question.run, seq, calibconst, tag)
 

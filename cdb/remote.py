@@ -20,6 +20,7 @@ from cdb.calibconst import Detector
 from cdb.constant import Version, check_given
 from cdb.database import Database
 from cdb.errors import BadQuestion, NotFound
+from cdb.lineage import Relative, relative_of
 from cdb.lookup import Question
 from cdb.moments import Moment
 from cdb.remote_journal import RemoteJournal
@@ -219,6 +220,16 @@ class RemoteDatabase(Database):
         path = f"/v1/constants/{quote(str(given.pop('id')), safe='')}"
         return _version(self._get(path, given)["constant"])
 
+    @like(Database.lineage)
+    def lineage(self, given: Given) -> Relative:
+        """See `Database.lineage`; what the caller may not read is hidden by the service."""
+        path = f"/v1/constants/{quote(str(given.pop('id')), safe='')}/lineage"
+        up, down = given.pop("up"), given.pop("down")
+        del given["may_read"]
+        way = {(True, True): "both", (True, False): "up", (False, True): "down"}
+        given["direction"] = way.get((bool(up), bool(down)), "none")
+        return relative_of(self._get(path, given)["lineage"])
+
     @like(Database.explain)
     def explain(self, given: Given) -> Explanation:
         """See `Database.explain`."""
@@ -255,6 +266,7 @@ class RemoteDatabase(Database):
             _tag_of(answer),
             versions,
             _searched(answer),
+            answer["server"],
         )
 
     # listing -----------------------------------------------------------------------------------

@@ -48,8 +48,14 @@ def interrupted_at(store: Store, step: str, call: Callable[[], Any]) -> Database
 
 def live_at_random(db: Database, seed: int, n: int = 25) -> None:
     """Add, retire, restore, amend, adopt and purge, as a store sees it over the years."""
-    rng = random.Random(seed)
+    rng, kin = random.Random(seed), random.Random(f"parents {seed}")
     other, known = OtherProgram(db.store), []
+
+    def made_from() -> dict[str, Any]:
+        there = list(dict.fromkeys(known))
+        parents = kin.sample(there, min(len(there), kin.choice([0, 0, 1, 2])))
+        return {"source": {"parents": [{"id": id_} for id_ in parents]}} if parents else {}
+
     for step in range(n):
         act = rng.choice(
             ["add"] * 4 + ["retire", "retire", "restore", "amend", "theirs", "adopt", "purge"]
@@ -59,7 +65,7 @@ def live_at_random(db: Database, seed: int, n: int = 25) -> None:
             begin = rng.randrange(6)
             runs = {"run": begin, "run_end": rng.choice(["end", begin + 3])}
             asked |= {"ctype": rng.choice(["notes", "gains"]), "time": SECOND + rng.randrange(99)}
-            known.append(db.add(rng.choice("abcdef"), **asked, **runs).id)
+            known.append(db.add(rng.choice("abcdef"), **asked, **runs, **made_from()).id)
         elif act == "theirs":
             other.insert(f"theirs {step}", number=1000 * seed + step + 1, run=rng.randrange(6))
         elif act == "adopt":
@@ -68,7 +74,7 @@ def live_at_random(db: Database, seed: int, n: int = 25) -> None:
             found, seen = purgeable(db.journal, Choice())
             purge(db.journal, found, seen=seen, reason="space")
         else:
-            change = {"comment": str(step)} if act == "amend" else {}
+            change = {"comment": str(step), **made_from()} if act == "amend" else {}
             with contextlib.suppress(WrongState):
                 known.append(getattr(db, act)(rng.choice(known), reason="test", **change).id)
 

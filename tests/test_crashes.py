@@ -335,6 +335,35 @@ def test_an_add_killed_after_its_event_is_there_for_all(url, db, step):
     check_deployments(db)
 
 
+@steps(
+    embedded=["after blob", "in event", "applied"],
+    mongo=["after blob", "before event"],
+)
+def test_a_child_killed_before_its_event_is_not_known_to_its_parent(url, db, step):
+    dark = db.add("first", **ADD)
+    child = {"data": "second", **ADD, "source": {"parents": [{"id": dark.id}]}}
+    killed_at(url, step, "add", **child)
+    assert db.lineage(dark.id).children == ()
+    assert db.add(**child).new
+    assert len(db.lineage(dark.id).children) == 1
+    check_store(url)
+
+
+@steps(
+    embedded=["after event"],
+    mongo=["in event", "after event", "after documents", "before done", "done"],
+)
+def test_a_child_killed_after_its_event_is_known_to_its_parent(url, db, step):
+    dark = db.add("first", **ADD)
+    killed_at(url, step, "add", data="second", **ADD, source={"parents": [{"id": dark.id}]})
+    (child,) = db.lineage(dark.id).children
+    assert db.version_by_id(child.id).meta["source"]["parents"][0]["sha256"] == dark.sha256
+    db.retire(dark.id, reason="test")
+    assert [parent.state for parent in db.lineage(child.id).parents] == ["retired"]
+    check_store(url)
+    check_deployments(db)
+
+
 @on_mongo()
 def test_what_a_dead_writer_left_is_completed_by_one_who_touches_it(url, db):
     killed_at(url, "after event", "add", data="first", **ADD)

@@ -63,7 +63,7 @@ def counted(db: RemoteDatabase, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_the_calls_have_the_signatures_and_docstrings_of_a_database():
-    for name in ("deploy", "get", "detector", "find", "amend", "history"):
+    for name in ("deploy", "get", "detector", "find", "amend", "history", "lineage"):
         ours, theirs = getattr(RemoteDatabase, name), getattr(Database, name)
         assert inspect.signature(ours) == inspect.signature(theirs)
         assert ours.__doc__ == theirs.__doc__

@@ -1,5 +1,7 @@
 """Commands that take back and mend: retire, restore, amend. Nothing is ever deleted."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -90,6 +92,7 @@ def restore_command(
 @options.label
 @options.comment
 @options.unit
+@options.source
 @click.option("--reason", default="", metavar="TEXT", help="Why; it is kept for ever.")
 @options.yes
 @options.dry_run
@@ -99,6 +102,8 @@ def amend_command(
     id: str,  # noqa: A002 - the argument's name
     time_stamp: str | None,
     time_sec: int | str | None,
+    source_file: Path | None,
+    parents: Sequence[str],
     reason: str,
     yes: bool,
     dry_run: bool,
@@ -109,10 +114,13 @@ def amend_command(
     """Change validity, time or comment of a version; data and place among equals stay.
 
     The version itself never changes: a successor takes its place, under a new id. What would be
-    hidden by that, runs or times that it no longer covers, is asked about first.
+    hidden by that, runs or times that it no longer covers, is asked about first. What --source and
+    --parent say replaces what it says it was made from.
     """
+    from cdb.cli import provenance
     from cdb.opening import open_present
 
+    changes["source"] = provenance.given(source_file, parents) or None
     changes["time"] = options.given_time(time_stamp, time_sec)
     with open_present(url) as db:
         version = db.amend(id, **changes, reason=reason, dry_run=True)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ QUARANTINED = 3
 @options.run_option("--run_orig", help="Run that the constant was made from.")
 @click.option("--detname", metavar="NAME", help="The detector's alias in the DAQ.")
 @options.unit
+@options.source
 @options.allow_pickle
 @click.option("--again", is_flag=True, help="Add even what is there already.")
 @options.gates
@@ -61,22 +63,27 @@ def add_command(
     dry_run: bool,
     as_json: bool,
     url: str | None,
+    source_file: Path | None,
+    parents: Sequence[str],
     **fields: Any,
 ) -> None:
     """Add a constant from a file, to the experiment's database and to the detector's.
 
     The file is array text (with LCLS headers, or plain numbers), .npy, plain text, JSON or, if
     allowed, a pickle. A constant that is there already, as the last one added of its names and
-    validity, is not added again. The time is now if none is given.
+    validity, is not added again. The time is now if none is given. What it was made from is kept:
+    this command, the file's digest, and what --source and --parent say.
 
     What the rules find is told (see `cdb check`); if they keep it from look-ups until somebody
     approves it, the exit code is 3.
     """
     import cdb
+    from cdb.cli import provenance
     from cdb.files import formats
 
     file_type = dtype.lower() if dtype else None
     time = options.given_time(time_stamp, time_sec)
+    given = provenance.given(source_file, parents)
     data = formats.read(file, ctype=fields["ctype"], dtype=file_type, allow_pickle=allow_pickle)
     nbytes = _length(data)
     copies = 2 if fields["experiment"] and not fields["dbsuffix"] else 1
@@ -85,10 +92,11 @@ def add_command(
         with output.progress(what, nbytes * copies) as progress:
             version = db.add(
                 data, **fields, time=time, dtype=file_type, iofname=_text_of(file),
-                dry_run=dry_run, progress=progress,
+                source=provenance.of_file(file, _text_of(file), given), dry_run=dry_run,
+                progress=progress,
             )  # fmt: skip
         _print_added(db, version, data, dry_run=dry_run, as_json=as_json)
-        _note_what_stays(version, fields)
+        _note_what_stays(version, fields | {"source": given or None})
     if version.state == "quarantined":
         click.get_current_context().exit(QUARANTINED)
 
@@ -118,7 +126,8 @@ def _print_added(
 
 def _note_what_stays(version: Version, asked: dict[str, Any]) -> None:
     """Say which fields of a constant that is there already are not what was asked for."""
-    given = {name: asked[name] for name in ("comment", "unit") if asked[name] is not None}
+    names = ("comment", "unit", "source")
+    given = {name: asked[name] for name in names if asked[name] is not None}
     other = [name for name, value in given.items() if version.meta.get(name) != value]
     if other and not version.new:
         output.say(

@@ -92,6 +92,8 @@ def _what(event: Event) -> str:
         return f"bytes that no event names: {len(event['versions'])}"
     named: dict[str, list[str]] = {}
     for made in event["versions"]:
+        if "child" in made:
+            continue  # a parent of what the event is about
         name, experiment = _constant(made)
         named.setdefault(name, []).extend(experiment)
     texts = [

@@ -320,6 +320,12 @@ allow_pickle = click.option(
     "--allow-pickle", is_flag=True, help="Read a pickle: arrays and plain containers only."
 )
 file_path = click.Path(path_type=Path, readable=False)
+source = together(
+    click.option("--source", "source_file", type=file_path, metavar="FILE.json",
+                 help="What it was made from: runs, files, software, parameters, parents."),
+    click.option("--parent", "parents", multiple=True, metavar="ID",
+                 help="A version that it was made from; may be repeated."),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

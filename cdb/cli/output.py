@@ -67,7 +67,7 @@ def table(
     optional: Sequence[str] = (),
 ) -> None:
     """Print rows of texts under their names, as `layout` arranges them for this terminal."""
-    lines = layout(rows, _width(), above=above, beneath=beneath, optional=optional)
+    lines = layout(rows, width_of_terminal(), above=above, beneath=beneath, optional=optional)
     for number, line in enumerate(lines):
         click.secho(line, bold=not number)
 
@@ -176,13 +176,13 @@ def fields(values: Mapping[str, object], *, indent: str = "") -> None:
     """Print names and values, a line each; long values go on below themselves."""
     start = len(indent) + max(map(len, values)) + 2
     for name, value in values.items():
-        lines = _folded(printable(str(value)), " " * start, _width()) or [""]
+        lines = _folded(printable(str(value)), " " * start, width_of_terminal()) or [""]
         click.echo(f"{indent + name:<{start}}{lines[0].strip()}".rstrip())
         for line in lines[1:]:
             click.echo(line)
 
 
-def _width() -> int | None:
+def width_of_terminal() -> int | None:
     """Return the width of the terminal, None for a pipe or a file."""
     columns = os.environ.get("COLUMNS", "")
     if columns.isdecimal() and int(columns):

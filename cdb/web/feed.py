@@ -128,6 +128,9 @@ def visible(event: Event, caller: Caller) -> Event | None:
     Entries of databases that he may not read are left out; `partial` says so.
     """
     entries = [made for made in event["versions"] if _may_see(caller, made["database"])]
+    # What was made from a constant is named to those alone who may read that.
+    named = {None, *(made.get("id") for made in entries)}
+    entries = [made for made in entries if made.get("child") in named]
     if not entries and not caller.admin:
         return None
     seen = {name: value for name, value in event.items() if name != "pending"}

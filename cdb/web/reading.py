@@ -234,6 +234,28 @@ async def constant(request: Request, given: Arguments) -> Response:
     return await answers.of_state(service, moment, constant=answers.version(found))
 
 
+async def lineage(request: Request, given: Arguments) -> Response:
+    """Say what a constant was made from, and what was made from it."""
+    service, caller = service_of(request), caller_of(request)
+    moment = await _moment(service, given)
+    way = given.pop("direction", "both")
+
+    def find() -> cdb.lineage.Relative:
+        version_id = request.path_params["id"]
+        caller.require_read(service.db.version_by_id(version_id, as_of=moment).database)
+        return service.db.lineage(
+            version_id,
+            up=way in ("up", "both"),
+            down=way in ("down", "both"),
+            **given,
+            may_read=caller.may_read,
+            as_of=moment,
+        )
+
+    found = await service.work(find)
+    return await answers.of_state(service, moment, lineage=found.as_json())
+
+
 async def history(request: Request, given: Arguments) -> Response:
     """List all versions of a constant, newest first."""
     service = service_of(request)

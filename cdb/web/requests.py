@@ -152,6 +152,17 @@ def number(name: str, lowest: int, highest: int) -> Callable[[str], int]:
     return parse
 
 
+def one_of(name: str, *good: str) -> Callable[[str], str]:
+    """Return what parses one of a few words."""
+
+    def parse(text: str) -> str:
+        if text not in good:
+            raise BadQuestion(f"{name} is {shown(text)}; give one of {', '.join(good)}")
+        return text
+
+    return parse
+
+
 def fields(text: str) -> list[str]:
     """Return the names in ``name,name``.
 

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from cdb.lineage import MAX_DEPTH
 from cdb.lookup import RULES
 from cdb.web import (
     feed,
@@ -104,6 +105,14 @@ BEFORE = Parameter(
 AFTERWARDS = Parameter(
     "b", "After: event, time or tag.", requests.state_or_tag, _SIDE, 42, required=True
 )
+DIRECTION = Parameter(
+    "direction",
+    "What it was made from, what was made from it, both, or neither.",
+    requests.one_of("direction", "up", "down", "both", "none"),
+    {"type": "string", "enum": ["up", "down", "both", "none"], "default": "both"},
+    "down",
+)
+DEPTH = _whole("depth", "At most so many generations either way.", 0, MAX_DEPTH, 3)
 
 WHERE = (EXPERIMENT, DBSUFFIX)
 WHEN = (RUN, TIME, RULE, AS_OF, TAG)
@@ -153,6 +162,21 @@ QUARANTINED = {
             "limit": 0.0,
         }
     ],
+}
+RELATIVE = {
+    "id": VERSION["id"],
+    "state": "live",
+    "database": "cdb_rixx45619",
+    "detector": "epix10ka_000001",
+    "ctype": "pedestals",
+    "experiment": "rixx45619",
+    "runs": "7-end",
+    "seq": 42,
+    "sha256": VERSION["sha256"],
+    "now": None,
+    "server": None,
+    "parents": [],
+    "children": [{"state": "hidden", "parents": [], "children": []}],
 }
 DEPLOYMENT = {
     "detector": "epix10ka_000001",
@@ -435,6 +459,14 @@ ENDPOINTS = (
         "One version, whether it holds or has left.",
         STATE | {"constant": VERSION},
         (AS_OF, TAG),
+    ),
+    Endpoint(
+        "GET",
+        "/v1/constants/{id}/lineage",
+        reading.lineage,
+        "What a constant was made from, and what was made from it.",
+        STATE | {"lineage": RELATIVE},
+        (DIRECTION, DEPTH, AS_OF, TAG),
     ),
     *(
         Endpoint(

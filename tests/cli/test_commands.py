@@ -41,7 +41,7 @@ READS = {*NAMES} - WRITES - HERE - {"completion", "serve"}
 # What is about the store as such, or names the states itself.
 AS_OF = READS - {
     "token list", "watch", "audit verify", "audit head", "tag list", "tag show", "tag compare",
-    "affected",
+    "affected", "replay",
 }  # fmt: skip
 # Not what answers for a run: no tag chooses among it.
 TAG = AS_OF - {"info", "journal", "bundle make", "check", "quarantine"}

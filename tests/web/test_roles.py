@@ -86,6 +86,7 @@ OURS = [
     Endpoint("POST", "/v1/tags/summer26/delete", "admin", {}),
     Endpoint("GET", f"/v1/constants?{WHICH}", "read"),
     Endpoint("GET", "/v1/constants/{id}", "read"),
+    Endpoint("GET", "/v1/constants/{id}/lineage", "read"),
     Endpoint("GET", f"/v1/history?{WHICH}&ctype=pedestals", "read"),
     Endpoint("GET", f"/v1/explain?{WHICH}&ctype=pedestals&run=5", "read"),
     Endpoint("GET", f"/v1/resolve?{WHICH}&run=5", "read"),
