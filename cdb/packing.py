@@ -246,6 +246,8 @@ class Packing:
     def _packed(self, event: Document) -> Document | None:
         """Return what is packed of an event, verified; None if nothing is."""
         kept = [made for made in event["versions"] if self._is_about(made, event["action"])]
+        named = {None, *(made["id"] for made in kept)}
+        kept = [made for made in kept if made.get("child") in named]
         if not kept:
             return None
         if not event.get("partial") and digest_of(event) != event.get("digest"):

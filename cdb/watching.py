@@ -68,7 +68,9 @@ class Wanted:
             return False
         if self.detector is None and self.ctype is None and self.experiment is None:
             return True
-        return any(self._is_about(made) for made in event.get("versions", ()))
+        # What something was made from is mentioned, and nothing is done to it.
+        done = (made for made in event.get("versions", ()) if "child" not in made)
+        return any(map(self._is_about, done))
 
     def _is_about(self, made: Event) -> bool:
         database, *_ = parts = str(made.get("key", "")).split("/")

@@ -11,7 +11,7 @@ from cdb.database import Database
 from cdb.errors import BadDocument, BadQuestion, NotFound, WrongState
 from cdb.fsck import Check
 from cdb.opening import open  # noqa: A004
-from cdb.packing import Asked, Bundle
+from cdb.packing import Asked, Packing
 from cdb.store_digest import store_digest
 from cdb.stores.memory import MemoryStore
 from cdb.tallies import Tally
@@ -453,13 +453,25 @@ def test_a_bundle_tells_what_it_holds(tmp_path):
     pedestals = add(db, "pedestals", elsewhere)
     add(db, "pixel_gain", pedestals)
     path = tmp_path / "out.cdb"
-    with Bundle(db, Asked((EXPERIMENT,), (EPIX,))) as bundle:
+    with Packing(db, Asked((EXPERIMENT,), (EPIX,))) as bundle:
         bundle.write(path)
     with open(path.as_uri().replace("file:", "bundle:")) as offline:
         found = offline.lineage(pedestals.id)
     assert down(found) == {"pixel_gain": {}}
     (parent,) = found.parents
     assert (parent.id, parent.state, parent.sha256) == (elsewhere.id, "unknown", elsewhere.sha256)
+
+
+def test_a_bundle_names_no_child_that_it_does_not_hold(tmp_path):
+    db = Database(MemoryStore())
+    dark = add(db, "dark")
+    other = add(db, "pedestals", dark, detector="epix_000002", experiment="xpp2")
+    path = tmp_path / "out.cdb"
+    with Packing(db, Asked((EXPERIMENT,), (EPIX,))) as bundle:
+        bundle.write(path)
+    assert other.id.encode() not in path.read_bytes()
+    with open(path.as_uri().replace("file:", "bundle:")) as offline:
+        assert offline.lineage(dark.id).children == ()
 
 
 def test_what_another_program_says_of_parents_does_no_harm(memory_db):

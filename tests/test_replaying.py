@@ -21,7 +21,7 @@ from cdb.errors import (
     WrongServer,
     WrongState,
 )
-from cdb.packing import Asked, Bundle
+from cdb.packing import Asked, Packing
 from cdb.purge import Choice, purge, purgeable
 from cdb.replaying import constants, replayed
 from cdb.stamps import Stamp
@@ -118,6 +118,31 @@ def test_the_same_bytes_come_back_whatever_happened(any_db):
     assert again.calibconst.stamp() == stamp
 
 
+def test_under_a_tag_it_names_the_tag_and_the_document_that_it_was(any_db):
+    fill(any_db)
+    pinned = add(any_db, PEDS + 2, "pedestals", run=6)
+    any_db.tags.create("summer26", at=2)
+    any_db.tags.pin("summer26", pinned.id)
+    any_db.retire(pinned.id, reason="test")
+    stamp = stamp_of(any_db, tag="summer26")
+    det = any_db.detector(EPIX, experiment=EXPERIMENT, run=6, tag="summer26")
+    assert (stamp.tag.name, stamp.tag.id, stamp.seq) == ("summer26", det.tag.id, 2)
+    any_db.tags.unpin("summer26", pinned.id)
+    again = replayed(any_db, stamp)
+    assert np.array_equal(again.calibconst["pedestals"][0], PEDS + 2)
+    assert (again.tag.name, again.tag.id) == ("summer26", stamp.tag.id)
+    assert stamps.parse(str(stamp)) == stamp
+
+
+def test_a_default_tag_hides_nothing_that_a_stamp_names(url, monkeypatch):
+    with cdb.open(url) as db:
+        add(db, PEDS, "pedestals")
+        db.tags.create("before", at=1)
+        stamp = fill(db)
+    monkeypatch.setenv("CDB_TAG", "before")
+    assert cdb.replay(stamp, url).calibconst["geometry"][0] == GEOMETRY
+
+
 @pytest.fixture
 def url(tmp_path) -> str:
     return (tmp_path / "store").as_uri()
@@ -144,7 +169,7 @@ def test_a_service_gives_them_to_an_empty_cache(url, stamp, tmp_path):
 
 
 def bundled(url, path, **asked) -> str:
-    with cdb.open(url) as db, Bundle(db, Asked((EXPERIMENT,), (EPIX,), **asked)) as bundle:
+    with cdb.open(url) as db, Packing(db, Asked((EXPERIMENT,), (EPIX,), **asked)) as bundle:
         bundle.write(path)
     return path.as_uri().replace("file:", "bundle:")
 

@@ -91,6 +91,13 @@ def test_only_what_is_wanted(any_db, asked, expected):
     assert numbers(watch(any_db, after=0, follow=False, **asked)) == expected
 
 
+def test_what_something_was_made_from_is_not_what_happened_to_it(memory_db):
+    dark = memory_db.add("old", **ADD | {"ctype": "dark"})
+    source = {"parents": [{"id": dark.id}]}
+    memory_db.add("new", **ADD | {"ctype": "gains"}, source=source)
+    assert numbers(watch(memory_db, after=0, follow=False, ctype="dark")) == [1]
+
+
 @pytest.mark.parametrize(
     ("asked", "error"),
     [({"actions": ["ad"]}, BadQuestion), ({"ctype": "no type"}, BadName),
