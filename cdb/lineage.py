@@ -45,8 +45,8 @@ class Relative:
     experiment : str or None
         Who deployed it.
     state : str
-        ``live``, ``retired``, ``replaced``, ``quarantined``; ``unknown`` for one that is not in this store,
-        ``hidden`` for one that the caller may not read.
+        ``live``, ``retired``, ``replaced``, ``quarantined``; ``unknown`` for one that is not in
+        this store, ``hidden`` for one that the caller may not read.
     seq : int or None
         The event that added it.
     sha256 : str or None
