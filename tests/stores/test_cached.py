@@ -245,10 +245,10 @@ def test_progress_tells_of_what_is_there_already(cached):
 
 
 def test_everything_else_is_passed_on_and_not_done_by_the_contract_itself():
-    checked_and_passed = {"find", "rows", "columns", "insert", "update", "_make_indexes"}
+    by_others = {"find", "rows", "columns", "insert", "update", "_make_indexes", "part"}
     methods = {name for name, value in vars(Store).items() if inspect.isfunction(value)}
     methods = {name for name in methods if not name.startswith("__")}
-    assert methods - {*vars(CachedStore)} == checked_and_passed
+    assert methods - {*vars(CachedStore)} == by_others
 
 
 # The folder ---------------------------------------------------------------------------------------

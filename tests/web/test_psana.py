@@ -279,7 +279,7 @@ import asyncio
 from pathlib import Path
 from cdb.database import Database
 from cdb.stores import open_store
-from cdb.web import psana
+from cdb.web import psana, requests
 
 class Request:
     async def stream(self):
@@ -292,7 +292,7 @@ def most():
 
 async def upload():
     before, journal = most(), Database(open_store({url!r})).journal
-    body = await psana._body(Request(), 2**30)
+    body = await requests.body(Request(), 2**30)
     psana.uploads.write(journal, "cdb_xpp1", body)
     print(len(body), most() - before)
 

@@ -98,7 +98,7 @@ def test_metrics_are_added_up_over_the_workers_also_over_one_that_died(
             with server.answered_by(pid):
                 assert counted(server, "/v1/health") == 12
         os.kill(one, signal.SIGKILL)
-        wait_until(lambda: len(server.workers()) == 3)
+        wait_until(lambda: len(server.workers()) > 2)
         server.ask("/v1/health")
         wait_until(lambda: counted(server, "/v1/health") == 13)
 
@@ -124,7 +124,7 @@ def test_a_service_that_is_killed_leaves_no_secret_behind(tmp_path: Path, token:
         assert secrets_in(left) == []
         # A worker that is started later is handed it too.
         os.kill(server.workers()[0], signal.SIGKILL)
-        wait_until(lambda: len(server.workers()) == 3)
+        wait_until(lambda: len(server.workers()) > 2)
         server.process.kill()
         server.process.wait()
     assert list(left.rglob("settings.json"))
@@ -331,7 +331,7 @@ def test_a_stop_that_comes_while_workers_are_replaced_takes_no_longer(
                 connections.append(uploading(server, token, b"constants"))
                 time.sleep(0.3)
         server.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: len(server.workers()) == 3)
+        wait_until(lambda: len(server.workers()) > 2)
         time.sleep(1)
         began = time.monotonic()
         server.process.terminate()
