@@ -134,6 +134,17 @@ def removal_in(
     return None
 
 
+def is_number(value: object) -> bool:
+    """Return whether a value can be the number of an event; what was put in under another is none.
+
+    Examples
+    --------
+    >>> is_number(1), is_number(2.5), is_number("zzz"), is_number(True)
+    (True, False, False, False)
+    """
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
 def by_whom(event: Mapping[str, Any]) -> str:
     """Say by whom an event was written, when and why."""
     when = from_microseconds(event["at"])

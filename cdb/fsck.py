@@ -82,9 +82,10 @@ class Check:
 
     def _chain(self, audit: Audit) -> Iterator[Finding]:
         for found in audit.walk():
-            seq = int(found.where.split()[1])
-            # An event that was replaced shows by the next one, which does not follow it.
-            self._doubtful.update((seq - 1, seq))
+            number = found.where.removeprefix("event ")
+            if number.isdecimal():
+                # An event that was replaced shows by the next one, which does not follow it.
+                self._doubtful.update((int(number) - 1, int(number)))
             yield replace(found, what=f"{found.what}; put the journal back from a copy")
 
     def _pending(self, audit: Audit) -> Iterator[Finding]:

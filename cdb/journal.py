@@ -31,6 +31,7 @@ from cdb.events import (
     Proposal,
     canonical,
     grouped,
+    is_number,
     place_of,
     removal_in,
     replayable,
@@ -141,12 +142,21 @@ class Journal:
         return head
 
     def _read_head(self) -> Head:
-        fields = ("_id", "at", "digest", "open", "pending")
-        rows = self.store.rows(JOURNAL_DATABASE, JOURNAL, fields, sort=[("_id", -1)], limit=1)
-        if not rows:
+        last = self._last_event({})
+        # What was put in under no number of an event is not one; an audit tells of it.
+        while last and not is_number(last[0]):
+            below = {"$lt": last[0]} if isinstance(last[0], float) else {}
+            last = self._last_event({"_id": {"$gte": 1, **below}})
+        if last is None:
             return Head()
-        seq, at, digest, open_from, pending = rows[0]
+        seq, at, digest, open_from, pending = last
         return Head(seq, at, digest, open_from, bool(pending))
+
+    def _last_event(self, query: Query) -> tuple[Any, ...] | None:
+        fields = ("_id", "at", "digest", "open", "pending")
+        sort = [("_id", -1)]
+        rows = self.store.rows(JOURNAL_DATABASE, JOURNAL, fields, query, sort=sort, limit=1)
+        return tuple(rows[0]) if rows else None
 
     @property
     def known_identity(self) -> str:
@@ -346,7 +356,8 @@ class Journal:
         """Return the events that name any of these versions, oldest first."""
         several = len(version_ids) != 1
         query = {"versions.id": {"$in": list(version_ids)} if several else version_ids[0]}
-        return list(self.store.find(JOURNAL_DATABASE, JOURNAL, query, sort=[("_id", 1)]))
+        found = self.store.find(JOURNAL_DATABASE, JOURNAL, query, sort=[("_id", 1)])
+        return [event for event in found if is_number(event["_id"])]
 
     # writing -----------------------------------------------------------------------------------
 

@@ -75,7 +75,8 @@ def next_number(
     """Return a number that no detector of a type has had.
 
     It is above every number in the register, retired ones included, and above that of every
-    database of a detector of this type, so that nobody inherits the constants of another.
+    database of a detector of this type, so that nobody inherits the constants of another; also
+    where the type is written with other capitals, since such databases cannot stand side by side.
 
     Raises
     ------
@@ -90,7 +91,7 @@ def next_number(
         taken += [names.sequence_number(short)] if names.is_short_name(short) else []
     for database in databases:
         short = database.removeprefix(names.PREFIX)[: len(dettype) + 7]
-        if names.is_short_name(short) and names.detector_type(short) == dettype:
+        if names.is_short_name(short) and names.detector_type(short).lower() == dettype.lower():
             taken.append(names.sequence_number(short))
     number = max(taken) + 1
     if number > names.LAST_NUMBER:

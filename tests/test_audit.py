@@ -290,7 +290,11 @@ def mutate(db: Database, rng: random.Random) -> str:
     elif how == "more":
         other.change(*place, document["_id"], more=rng.choice([0, "", None, [], 1.5]))
     elif how == "insert":
-        new_id = rng.choice([0, -3, 999, 2.5]) if place == EVENTS else f"{rng.getrandbits(96):024x}"
+        new_id = (
+            rng.choice([0, -3, 999, 2.5, "2", "zzz"])
+            if place == EVENTS
+            else f"{rng.getrandbits(96):024x}"
+        )
         db.store.insert(*place, [document | {"_id": new_id}])
     else:
         other.delete(*place, document["_id"])

@@ -117,6 +117,14 @@ def change_the_register(other, version):
     return f"cdb_detnames/epix/{document['_id']}"
 
 
+def put_in_an_event(other, version):
+    event = next(other.store.find(*EVENTS, {"_id": 2}))
+    (forged,) = other.store.find(*OWN, {"_id": version.id})
+    made = event["versions"][0] | {"id": version.id, "document": forged | {"run": 99}}
+    other.store.insert(*EVENTS, [event | {"_id": "zzz", "versions": [made]}])
+    return "event zzz"
+
+
 def insert_an_event_number(other, version):
     return f"cdb_xpp1/{EPIX}/{other.insert(id_data=version.meta['id_data'], seq=1)}"
 
@@ -155,6 +163,7 @@ MENDED = {
 }
 ONLY_SAID = {
     edit_an_event: ("chain", "event 2 of the journal was changed .*; put the journal back from"),
+    put_in_an_event: ("chain", "event 'zzz' of the journal was put in: no event has such a number"),
     insert_an_event_number: ("document", "carries an event number, but no event names it"),
     insert_an_event_number_to_come: ("document", "carries an event number, but no event names it"),
     insert_a_text_for_an_event_number: ("document", "carries an event number, but no event names"),
@@ -207,6 +216,26 @@ def test_answers_are_as_before_once_it_is_mended(db, other, version):
     assert db.find(detector=EPIX, experiment="xpp1", run=0) == []
     check(db)
     assert db.get(EPIX, "notes", experiment="xpp1", run=0)[0] == "precious"
+
+
+def test_what_an_event_in_doubt_says_is_not_put_back(db, other, version):
+    (event,) = other.store.find(*EVENTS, {"_id": 1})
+    forged = [made | {"document": made["document"] | {"run": 99}} for made in event["versions"]]
+    other.change(*EVENTS, 1, versions=forged)
+    other.delete(*OWN, version.id)
+    found = {finding.where: finding for finding in check(db)}
+    assert {"event 1", f"cdb_xpp1/{EPIX}/{version.id}"} <= {*found}
+    assert not any(finding.mended for finding in found.values())
+    assert list(other.store.find(*OWN, {"_id": version.id})) == []
+
+
+def test_what_was_put_in_under_a_number_between_two_says_nothing(db, other, version):
+    (event,) = other.store.find(*EVENTS, {"_id": 1})
+    forged = [made | {"document": made["document"] | {"run": 99}} for made in event["versions"]]
+    other.store.insert(*EVENTS, [event | {"_id": 2.5, "versions": forged}])
+    other.delete(*OWN, version.id)
+    check(db)
+    assert db.version_by_id(version.id).meta["run"] == 0
 
 
 def test_a_dropped_database_is_put_back_but_its_bytes_are_missed(db, other, version):

@@ -108,6 +108,16 @@ def test_an_inserted_event_is_found(three, number, found):
         three.journal.verify()
 
 
+@pytest.mark.parametrize("number", ["zzz", "", 7.5])
+def test_what_was_put_in_under_no_number_of_an_event_is_not_the_head(three, number):
+    head = three.journal.head()
+    three.store.insert(*EVENTS, [three.journal.event(3) | {"_id": number}])
+    other = Database(three.store)
+    assert other.journal.head() == head
+    other.add("text", detector=EPIX, ctype="notes", experiment="xpp1", run=9)
+    assert other.journal.head().seq == head.seq + 1
+
+
 @pytest.mark.parametrize("change", [{"at": 1}, {"previous": ""}])
 def test_an_appended_event_has_to_follow(three, change):
     last = three.journal.event(3)

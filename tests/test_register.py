@@ -90,6 +90,7 @@ def test_a_name_with_no_panels_matches_only_itself():
         ([{"seqnumber": "12"}, {"seqnumber": None}, {}], [], 1),
         ([], ["cdb_epix_000041"], 42),
         ([], ["cdb_epix_000041_mytest"], 42),
+        ([], ["cdb_EPIX_000041"], 42),
         ([known("epix_a", 50)], ["cdb_epix_000041"], 51),
         ([], ["cdb_epix10ka_000041", "cdb_jungfrau_000007", "cdb_rixx45619", "epix_000008"], 9),
         ([], ["cdb_detnames", "cdbjournal", "admin"], 1),

@@ -84,6 +84,17 @@ class Caller:
         """Return whether this database's constants may be written."""
         return self.rights.may_write(database)
 
+    def may_go_along(self, database: str) -> bool:
+        """Return whether a database may be written as part of a deployment to an experiment's.
+
+        It is a detector's own. Of databases whose names differ only in case there can be one, so
+        that one with capitals keeps another away: it wants a right on the name in small letters.
+        """
+        lower = database.lower()
+        return names.is_detector_database(database) and (
+            database == lower or self.may_write(database) or self.may_write(lower)
+        )
+
     def require_read(self, *databases: str) -> None:
         """Refuse who may not read.
 
@@ -161,7 +172,7 @@ def refused_deployment(
         return caller.refusal("write", "no database")
     is_experiments = any(_is_experiments(d) and caller.may_write(d) for d in databases)
     for database in databases:
-        goes_along = is_experiments and names.is_detector_database(database)
+        goes_along = is_experiments and caller.may_go_along(database)
         if not caller.may_write(database) and not goes_along:
             return caller.refusal("write", database)
     return None

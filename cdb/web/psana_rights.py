@@ -42,7 +42,7 @@ def may_post(caller: Caller, database: str) -> bool:
     Who may write any experiment may register a detector, and send to a detector's database data
     that his own copy of a constant will name.
     """
-    own = database == names.REGISTER or names.is_detector_database(database)
+    own = database == names.REGISTER or caller.may_go_along(database)
     return caller.may_write(database) or (own and bool(caller.write))
 
 
@@ -146,7 +146,7 @@ def _may_be_copy(
 ) -> bool:
     """Return whether a document may be the detector's copy of one that the caller may write."""
     experiment = _experiment_of(document)
-    own = database == names.PREFIX + collection and names.is_detector_database(database)
+    own = database == names.PREFIX + collection and caller.may_go_along(database)
     linked = "detector" in document and is_id(document.get("id_doc_exp"))
     return own and linked and experiment is not None and caller.may_write(experiment)
 
@@ -158,9 +158,10 @@ def _may_follow(
     is_first = not names.names_a_detector(database.removeprefix(names.PREFIX))
     if not is_first or "detector" not in document:
         return True
-    if caller.may_write(names.PREFIX + collection):
+    own = names.PREFIX + collection
+    if caller.may_write(own):
         return True
-    return names.is_short_name(collection) and _experiment_of(document) == database
+    return caller.may_go_along(own) and _experiment_of(document) == database
 
 
 def _experiment_of(document: Mapping[str, Any]) -> str | None:

@@ -794,6 +794,21 @@ def test_a_first_copy_that_no_second_could_follow_is_a_403(memory_site):
     assert memory_site.file(experiment="xpp1").status_code == 200
 
 
+def test_no_writer_takes_a_detectors_name_in_other_letters(memory_site):
+    memory_site.caller = WRITER
+    taken = "EPIX_000001"
+    assert memory_site("POST", f"/cdb_{taken}/gridfs/", content=b"data").status_code == 403
+    data = memory_site.upload()
+    given = {"detector": taken, "ctype": "pedestals", "run": 5, "run_end": "end",
+             "experiment": "xpp1", "data_type": "str", "id_data": data}  # fmt: skip
+    first = memory_site("POST", f"/{DB}/{taken}/", json=given)
+    assert (first.status_code, "could not follow" in first.text) == (403, True)
+    copy = memory_site("POST", f"/cdb_{taken}/{taken}/", json=given | {"id_doc_exp": ABSENT})
+    assert copy.status_code == 403
+    assert memory_site.file().status_code == 200
+    assert deploy(memory_site) == [200, 200, 200, 200]
+
+
 REQUESTS: list[tuple[str, str, Callable[[Caller], int]]] = [
     ("POST", f"/{DB}/notes", lambda caller: 200 if caller.may_write(DB) else 403),
     ("POST", "/cdb_cxi2/notes", lambda caller: 200 if caller.admin else 403),
