@@ -209,6 +209,20 @@ def test_a_flipped_bit_anywhere_is_found(original, path):
     assert found > 100
 
 
+def test_a_flipped_bit_in_the_first_member_is_found_whichever_it_is(original, path):
+    whole = path.read_bytes()
+    with tarfile.open(path) as tar:
+        first = tar.getmember("archive.json")
+        begin = first.offset_data
+    for at in range(begin, begin + first.size):
+        for bit in range(8):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << bit)]) + whole[at + 1 :])
+            copy = Database(MemoryStore())
+            with pytest.raises(BadFile):
+                take(copy, path)
+            assert copy.store.databases() == []
+
+
 def test_tar_opens_an_archive_and_sha256_verifies_its_payloads(path):
     import hashlib
 

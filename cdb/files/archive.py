@@ -32,6 +32,8 @@ LINES = 2**20
 ANNOUNCED = 1000
 
 FIRST, LAST = "archive.json", "manifest.json"
+# What the first member says, beside what is for people.
+FACTS: Mapping[str, type] = {"identity": str, "seq": int, "digest": str}
 DOCUMENTS, JOURNAL, PAYLOADS = "documents", "journal", "payloads"
 
 
@@ -221,6 +223,8 @@ class Reader:
                 f"{self.path} has format {facts.get('format')!r:.40}, this cdb reads {FORMAT}; "
                 "install the version that made it"
             )
+        if any(type(facts.get(name)) is not kind for name, kind in FACTS.items()):
+            raise self._damaged(FIRST)
         return facts
 
     def members(self, start: int = 0) -> Iterator[Member]:
