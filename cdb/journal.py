@@ -159,6 +159,11 @@ class Journal:
         return tuple(rows[0]) if rows else None
 
     @property
+    def seen(self) -> int:
+        """The last event that was seen here."""
+        return self._seen
+
+    @property
     def known_identity(self) -> str:
         """What `identity` said before; empty if it was not asked, or there was none."""
         return self._identity

@@ -36,7 +36,7 @@ from cdb.rights import ANYTHING, Rights
 from cdb.tokens import Grants
 from cdb.web import answers, jwt_keys
 from cdb.web.jwt_keys import Claims
-from cdb.web.service import Service
+from cdb.web.service import LOOKED_AT, Service
 from cdb.web.settings import Settings
 
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -317,6 +317,7 @@ class AccessMiddleware:
                 self._grants = Grants(service.db.journal)
             # On another machine the head is asked for once, for all requests that wait for it.
             moment = moment or await service.moment()
+            LOOKED_AT.set(None)  # what the request itself asks for comes later
             grant = await service.read(self._grants.of, token, moment)
             if grant is None:
                 raise NotAuthenticated("the token is unknown here, expired or revoked; get another")

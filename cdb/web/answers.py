@@ -1,5 +1,7 @@
 """Answers: JSON, and what becomes of errors, for every dialect in one place."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -9,7 +11,7 @@ from cdb import errors
 from cdb.constant import Version
 from cdb.errors import CalibError
 from cdb.moments import Moment
-from cdb.web.service import Service
+from cdb.web.service import LOOKED_AT, Service
 
 # The first class that an error belongs to decides.
 STATUS: tuple[tuple[type[CalibError], int], ...] = (
@@ -71,7 +73,20 @@ async def of_state(
     )
 
 
-def failure(error: CalibError) -> Response:
+async def failure_of_state(service: Service, error: CalibError) -> Response:
+    """Return the answer that a request's error becomes; with S and whose it is if it rests on them.
+
+    What the store does not have, or does not permit as things are, it may have or permit as of
+    another event.
+    """
+    seq, state = LOOKED_AT.get(), {}
+    if seq is not None and status_of(error) in (404, 409, 410):
+        with suppress(CalibError):  # the first error is the one to tell
+            state = {"server": await service.identity(), "seq": seq}
+    return failure(error, state)
+
+
+def failure(error: CalibError, state: Mapping[str, Any] | None = None) -> Response:
     """Return the answer that an error becomes: what was wrong, and what to do."""
     status = status_of(error)
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
@@ -80,7 +95,7 @@ def failure(error: CalibError) -> Response:
     if isinstance(error, errors.BadRange):
         headers = {"Content-Range": f"bytes */{error.nbytes}"}
     return as_json(
-        {"error": {"code": type(error).__name__, "message": str(error)}},
+        {"error": {"code": type(error).__name__, "message": str(error)}, **(state or {})},
         status=status,
         headers=headers,
     )

@@ -20,7 +20,7 @@ from cdb.web.limits import BodyMiddleware, RateLimit, RateMiddleware
 from cdb.web.logs import LogsMiddleware
 from cdb.web.metrics import MetricsMiddleware
 from cdb.web.resolving import Resolved
-from cdb.web.service import Service
+from cdb.web.service import Service, service_of
 from cdb.web.settings import Settings
 from cdb.web.stopping import FeedMiddleware, Stopping
 
@@ -91,7 +91,7 @@ def make_app(
 
 
 async def _failed(request: Request, error: CalibError) -> Response:
-    return answers.failure(error)
+    return await answers.failure_of_state(service_of(request), error)
 
 
 async def _refused(request: Request, error: HTTPException) -> Response:

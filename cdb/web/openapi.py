@@ -137,13 +137,16 @@ _ERROR = {
                 "message": {"type": "string", "description": "What was wrong, and what to do."},
             },
             "required": ["code", "message"],
-        }
+        },
+        "server": {"type": "string", "description": "Whose state was looked at, of 404, 409, 410."},
+        "seq": {"type": "integer", "description": "S, that state."},
     },
     "required": ["error"],
 }
 
 
 def _failure(says: str) -> dict[str, Any]:
-    example = {"error": {"code": "NotFound", "message": "no version 6156c0 is known"}}
+    example = {"error": {"code": "NotFound", "message": "no version 6156c0 is known"},
+               "server": "9f2c...", "seq": 42}  # fmt: skip
     content = {"schema": {"$ref": "#/components/schemas/Error"}, "example": example}
     return {"description": says, "content": {"application/json": content}}

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, ParamSpec, TypeVar
@@ -10,6 +11,7 @@ from anyio import to_thread
 from starlette.requests import Request
 
 from cdb.database import Database
+from cdb.errors import CalibError
 from cdb.moments import Head, Moment
 from cdb.reading import AsOf
 from cdb.web.settings import Settings
@@ -17,6 +19,10 @@ from cdb.web.waiting import LOCAL_SECONDS, REMOTE_SECONDS, Watch
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+# S of the state that the request under way has looked at; None before it does.
+LOOKED_AT: ContextVar[int | None] = ContextVar("looked_at", default=None)
 
 
 class Heads:
@@ -81,12 +87,16 @@ class Service:
         experiment, run, time : optional
             What is asked, for a tag that runs.
         """
-        if self.db.store.local and tag is None:
-            return self.db.moment(as_of)
-        head = None if self.db.store.local else await self.heads.ask(self.db.journal.head)
-        if as_of is None and tag is None and head is not None and head.settled:
-            return self.db.moment(head=head)
-        return await self.work(self.db.moment, as_of, tag=tag, **asked, head=head)
+        local = self.db.store.local
+        head = None if local else await self.heads.ask(self.db.journal.head)
+        if local and tag is None:
+            found = self.db.moment(as_of)
+        elif as_of is None and tag is None and head is not None and head.settled:
+            found = self.db.moment(head=head)
+        else:
+            found = await self.work(self.db.moment, as_of, tag=tag, **asked, head=head)
+        LOOKED_AT.set(found.seq)
+        return found
 
     async def identity(self) -> str:
         """Return what tells this database from every other; empty while it holds nothing."""
@@ -105,7 +115,13 @@ class Service:
 
     async def work(self, function: Callable[P, R], *args: P.args, **named: P.kwargs) -> R:
         """Call what may take long, every write among it, in a thread."""
-        return await to_thread.run_sync(partial(function, *args, **named))
+        try:
+            return await to_thread.run_sync(partial(function, *args, **named))
+        except CalibError:
+            # What looks at a state of its own has seen it by now.
+            if LOOKED_AT.get() is None:
+                LOOKED_AT.set(self.db.journal.seen)
+            raise
 
 
 def service_of(request: Request) -> Service:

@@ -88,3 +88,37 @@ def test_an_answer_carries_its_state_and_whose_it_is(
     assert answer.status_code in (200, 201), answer.text
     head = client.get("/v1/info").json()["seq"]
     assert (answer.json()["server"], answer.json()["seq"]) == (made["server"], head)
+
+
+NOBODY, ABSENT = "0" * 64, "f" * 24
+# What is not there, or not possible as things are.
+FAILING: dict[str, tuple[str, str, Any, int]] = {
+    "no version": ("GET", f"/v1/constants/{ABSENT}", None, 404),
+    "no detector": ("GET", "/v1/resolve?detector=epix_0123-99", None, 404),
+    "no payload": ("GET", f"/v1/databases/cdb_{EPIX}/payloads/{NOBODY}", None, 404),
+    "nothing to retire": ("POST", f"/v1/constants/{ABSENT}/retire", {"reason": "bad"}, 404),
+    "not retired": ("POST", "/v1/constants/{id}/restore", {"reason": "good"}, 409),
+    "of psana": ("DELETE", f"/calib_ws/cdb_{EPIX}/{EPIX}/{ABSENT}", None, 404),
+}
+
+
+@pytest.mark.parametrize("which", FAILING)
+def test_an_error_by_the_state_carries_it_too(every_client: TestClient, which: str) -> None:
+    made = every_client.post("/v1/constants", json=deployment()).json()
+    method, path, sent, status = FAILING[which]
+    path = path.format(id=made["constant"]["id"])
+    answer = every_client.request(method, path, **({"json": sent} if sent else {}))
+    assert answer.status_code == status, answer.text
+    assert (answer.json()["server"], answer.json()["seq"]) == (made["server"], made["seq"])
+
+
+def test_an_error_as_of_the_past_carries_that_state(every_client: TestClient) -> None:
+    made = every_client.post("/v1/constants", json=deployment()).json()
+    answer = every_client.get(f"/v1/constants/{made['constant']['id']}?as_of=0")
+    assert (answer.status_code, answer.json()["seq"]) == (404, 0)
+
+
+def test_an_error_by_what_was_asked_carries_no_state(every_client: TestClient) -> None:
+    every_client.post("/v1/constants", json=deployment())
+    for path in ("/v1/constants?rum=7", "/v1/nowhere"):
+        assert every_client.get(path).json().keys() == {"error"}
