@@ -208,7 +208,7 @@ def _not_allowed(method: str, path: str) -> Response:
         f"{method} of {path!r:.200} is not possible; databases begin with {names.PREFIX}, and "
         "what is changed or deleted is named without empty names or a final slash"
     )
-    return as_json({"error": {"code": "NotPossible", "message": message}}, status=405)
+    return as_json({"error": {"code": "BadQuestion", "message": message}}, status=405)
 
 
 def _bytes(data: memoryview, asked: str | None) -> Response:

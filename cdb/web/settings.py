@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import os
+import re
 import tomllib
 import types
 import typing
@@ -22,6 +23,9 @@ SECRET_BYTES = 32
 SECRET = "jwt_secret"
 # What must not lie on a disk: an address may hold a password.
 SECRETS = (SECRET, "url")
+
+# As browsers send it (RFC 6454, 6.2), so that it can be compared as it stands.
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
 _YES = {"1": True, "true": True, "yes": True, "on": True}
 _NO = {"0": False, "false": False, "no": False, "off": False, "": False}
@@ -392,6 +396,11 @@ def _others(settings: Settings) -> list[str]:
         gates.load(settings.gates)
     except BadFile as error:
         found.append(str(error))
+    found += [
+        f"cors_origins names {shown(origin)}; write https://elog.example.org, without a path"
+        for origin in settings.cors_origins
+        if origin != "*" and not _ORIGIN.fullmatch(origin)
+    ]
     if "*" in settings.cors_origins and len(settings.cors_origins) > 1:
         found.append("cors_origins names * and others; name either all or some")
     return found

@@ -227,6 +227,19 @@ def test_nobody_at_the_address_is_said_in_one_sentence(free_url):
     assert "refused" in str(caught.value)
 
 
+def test_those_who_try_again_do_not_come_at_once(monkeypatch):
+    pauses: list[float] = []
+    monkeypatch.setattr(transport.time, "sleep", pauses.append)
+    for _ in range(50):
+        patience = transport.Patience(1000)
+        assert all(patience.pause() for _ in range(8))
+    longest = [min(0.05 * 2**number, 2.0) for number in range(8)]
+    for number, most in enumerate(longest):
+        waited = pauses[number::8]
+        assert 0.5 * most <= min(waited) < 0.7 * most
+        assert 0.8 * most < max(waited) <= most
+
+
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("as_date", [False, True], ids=["seconds", "date"])
 def test_a_service_that_says_when_to_come_back_is_left_alone_until_then(

@@ -143,3 +143,42 @@ def test_a_traceback_holds_no_token(token):
     line = JsonLines().format(logging.makeLogRecord({"msg": "failed", "exc_info": info}))
     assert "RuntimeError" in line
     assert token not in line
+
+
+SENT = [
+    ("GET", "/v1/constants?detector={}", {}, None),
+    ("GET", "/v1/constants/{}", {}, None),
+    ("GET", "/{}", {}, None),
+    ("GET", "/calib_ws/cdb_xpp1/{}?query_string={}", {}, None),
+    (
+        "GET",
+        "/v1/info",
+        {"X-Token": "{}", "Cookie": "t={}", "Referer": "https://a/?t={}"},
+        None,
+    ),
+    ("POST", "/v1/constants", {"Idempotency-Key": "{}"}, {"detector": "{}", "ctype": "notes"}),
+    ("POST", "/v1/constants/{}/retire?token={}", {}, {"reason": "{}"}),
+    ("PUT", "/v1/databases/{}/payloads/{}", {}, {"token": "{}"}),
+    ("POST", "/calib_ws/cdb_xpp1/{}/", {"Content-Type": "{}"}, {"{}": "{}"}),
+    ("DELETE", "/calib_ws/cdb_xpp1/{}/{}", {}, None),
+]
+
+
+@pytest.mark.parametrize("authorization", ["Bearer {}", "Bearer {}x", "Basic {}", "Negotiate {}"])
+@pytest.mark.parametrize("kind", ["opaque", "signed"])
+def test_no_line_holds_a_token_wherever_it_was_sent(serve, token, caplog, authorization, kind):
+    now = {"sub": "mona", "exp": 4_000_000_000, "cdb": {"write": ["*"]}}
+    secret = token if kind == "opaque" else jwt.encode(now, SECRET, "HS256")
+    caplog.set_level("DEBUG")
+    service = serve(log_level="DEBUG", jwt_secret=SECRET, anonymous_read=True)
+    caplog.clear()
+    for method, path, headers, body in SENT:
+        sent = {name: value.format(secret) for name, value in headers.items()}
+        sent["Authorization"] = authorization.format(secret)
+        raw = json.dumps(body).replace("{}", secret) if body else ""
+        service.request(method, path.replace("{}", secret), headers=sent, content=raw)
+    lines = [JsonLines().format(record) for record in caplog.records]
+    assert len([line for line in lines if '"cdb.web.logs"' in line]) == len(SENT)
+    for line in lines:
+        for part in (*secret.split("."), SECRET):
+            assert len(part) < 20 or part not in line

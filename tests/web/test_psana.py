@@ -23,6 +23,7 @@ from cdb.web.app import make_app
 from cdb.web.psana_rights import COPIED, permit_of
 from cdb.web.settings import Settings
 from tests.programs import OtherProgram
+from tests.test_copies import many
 
 SHORT, DB, DETECTOR_DB = "epix_000001", "cdb_xpp1", "cdb_epix_000001"
 BASE = "/ws-jwt/calib_ws"
@@ -590,6 +591,17 @@ def test_a_collection_or_a_database_is_deleted_under_one_event(site, path):
     assert site.get(f"/{DB}/{SHORT}") == []
     assert (site.get(f"/{DB}/notes") == [other]) is (path != f"/{DB}")
     assert [e["action"] for e in site.db.journal.events()][6:] == ["retire"]
+
+
+def test_5000_documents_deleted_by_one_request_take_seconds_and_one_event(tmp_path, monkeypatch):
+    with Database(open_store(tmp_path.as_uri())) as db:
+        many(db, 5000)
+        with TestClient(make_app(Settings(), make_database=lambda: db)) as http:
+            site = for_any_caller(Site(db, http), monkeypatch)
+            began = time.monotonic()
+            assert site("DELETE", f"/{DB}/{SHORT}").json() == {"status": True}
+            assert time.monotonic() - began < 10
+            assert (db.head, site.get(f"/{DB}/{SHORT}"), site.get("")) == (2, [], [])
 
 
 def test_what_is_empty_is_deleted_without_an_event(site):

@@ -1,5 +1,6 @@
 """Settings: file, environment, command line; every fault is one sentence; no secret is shown."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cdb.errors import BadSettings
 from cdb.rights import Rights
 from cdb.web import settings
-from cdb.web.settings import Settings, check, load
+from cdb.web.settings import NAMES, Settings, check, load
 from tests.web.conftest import SECRET
 
 URL = {"url": "file:///store"}
@@ -97,6 +98,8 @@ def test_the_environment_holds_texts():
         ('[rights.mona]\nwrite = ["rixx*"]', "write cdb_rixx*"),
         ('[rights.mona]\nwrites = ["*"]', "there are read, write and admin"),
         ('accel_redirect = "files"', "internal location"),
+        ('cors_origins = ["elog.example.org"]', "write https://elog.example.org, without a path"),
+        ('cors_origins = ["https://a/"]', "without a path"),
         ('cors_origins = ["*", "https://a"]', "either all or some"),
     ],
 )
@@ -210,3 +213,19 @@ def test_rules_that_make_no_sense_are_told_before_it_serves(tmp_path):
     assert fault.startswith("lab.pedestals.low.value in the rules of ")
     (fault,) = faults(gates="/nowhere/lab.toml")
     assert fault == "the file of rules /nowhere/lab.toml cannot be read: No such file or directory"
+
+
+def test_the_page_names_every_setting_with_its_default():
+    page = (Path(__file__).parents[2] / "docs" / "operate.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    told = {name: row.split("|")[2].strip() for row in rows
+            for name in re.findall(r"`([a-z_]+)`", row.split("|")[1])}  # fmt: skip
+    made = Settings()
+    for name in set(NAMES) - {"rights", "jwt_secret", "url", "host", "port", "rate_limit",
+                              "rate_burst"}:  # fmt: skip
+        default = getattr(made, name)
+        assert told[name] == (str(default).lower() if isinstance(default, bool) else
+                              str(default) if default else ""), name  # fmt: skip
+    assert {"url", "host", "port", "rate_limit", "rate_burst"} <= told.keys()
+    assert '[rights."NAME"]' in page
+    assert "CDB_JWT_SECRET" in page
