@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from http.client import HTTPSConnection
 from pathlib import Path
@@ -69,15 +70,16 @@ class Site:
 def printed(port: int, behind: int, folder: Path) -> str:
     """Return the configuration of the page, at other addresses and with other files."""
     text = (ROOT / "docs" / "operate.md").read_text()
-    found = re.search(r"```nginx\n(.*?)```", text, re.DOTALL)
-    assert found is not None
+    site, kerberos = re.findall(r"```nginx\n(.*?)```", text, re.DOTALL)
+    configuration = site[: site.rindex("}")] + kerberos + "}"
     changes = {
         "127.0.0.1:8000": f"127.0.0.1:{behind}",
         "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
         "/etc/ssl/": f"{folder}/",
         "/srv/cdb/store/payloads/": f"{folder}/store/payloads/",
+        # The module is not in every nginx; another one that authenticates says the user alike.
+        "auth_gss on;": f'auth_basic "a realm"; auth_basic_user_file {folder}/users;',
     }
-    configuration = found[1]
     for old, new in changes.items():
         assert old in configuration, old
         configuration = configuration.replace(old, new)
@@ -101,6 +103,9 @@ def site(nginx: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]
         'accel_redirect = "/payload-files/"\ntrusted_proxies = ["127.0.0.1"]\n'
         'trusted_user_header = "Remote-User"\nanonymous_read = true\n'
         '[rights."mona"]\nwrite = ["*"]\n'
+    )
+    (folder / "users").write_text(
+        "".join(f"{user}:{{PLAIN}}ticket\n" for user in ("mona@SLAC.STANFORD.EDU", "eve"))
     )
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -192,6 +197,30 @@ def test_nobody_names_himself(site: Site) -> None:
     assert site.server.ask("/v1/constants", method="POST", body=b"{}").status == 401
     said = json.loads(site.ask("GET", "/v1/info", **{"Remote-User": "mona"}).body)
     assert said["caller"]["name"] == ""
+
+
+def ticket(user: str) -> dict[str, str]:
+    return {"Authorization": f"Basic {b64encode(f'{user}:ticket'.encode()).decode()}"}
+
+
+def test_whom_nginx_authenticated_writes_in_his_name(site: Site) -> None:
+    path = f"/ws-kerb/calib_ws/cdb_xpp1/{EPIX}/"
+    document = json.dumps({"a": "note"}).encode()
+    mona = ticket("mona@SLAC.STANFORD.EDU")
+    assert site.ask("POST", path, document).status == 401
+    made = site.ask("POST", path, document, **mona)
+    assert made.status == 200
+    (found,) = json.loads(site.ask("GET", path, **mona, **{"Remote-User": "root"}).body)[-1:]
+    assert found["_id"] == json.loads(made.body)["_id"]
+    events = json.loads(site.ask("GET", "/v1/events?limit=1000", **site.bearer()).body)["events"]
+    assert (events[-1]["actor"].partition("@")[0], events[-1]["action"]) == ("mona", "add")
+
+
+def test_whom_nginx_authenticated_is_not_who_he_says(site: Site) -> None:
+    path = f"/ws-kerb/calib_ws/cdb_xpp1/{EPIX}/"
+    for name in ("Remote-User", "remote-user", "Remote_User"):
+        refused = site.ask("POST", path, b"{}", **ticket("eve"), **{name: "mona"})
+        assert (refused.status, b"eve may not write" in refused.body) == (403, True)
 
 
 def test_slashes_arrive_as_they_were_sent(site: Site) -> None:
