@@ -86,9 +86,11 @@ async def failure_of_state(service: Service, error: CalibError) -> Response:
     return failure(error, state)
 
 
-def failure(error: CalibError, state: Mapping[str, Any] | None = None) -> Response:
+def failure(
+    error: CalibError, state: Mapping[str, Any] | None = None, *, status: int | None = None
+) -> Response:
     """Return the answer that an error becomes: what was wrong, and what to do."""
-    status = status_of(error)
+    status = status or status_of(error)
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
     if isinstance(error, errors.TooOften):
         headers = {"Retry-After": str(error.seconds)}

@@ -15,7 +15,7 @@ from cdb.stores import open_store
 from cdb.web import answers, psana, v1
 from cdb.web.access import AccessMiddleware, WriteGate
 from cdb.web.endpoints import KnownMiddleware
-from cdb.web.headers import HeadersMiddleware, cross_origin
+from cdb.web.headers import SECURITY, HeadersMiddleware, cross_origin
 from cdb.web.limits import BodyMiddleware, RateLimit, RateMiddleware
 from cdb.web.logs import LogsMiddleware
 from cdb.web.metrics import MetricsMiddleware
@@ -64,7 +64,7 @@ def make_app(
             if not make_database:
                 db.close()
 
-    return Starlette(
+    app = Starlette(
         # Those that are asked most come first: each is tried in turn.
         routes=[*v1.routes(), *psana.routes()],
         exception_handlers={
@@ -88,6 +88,9 @@ def make_app(
         ],
         lifespan=lifespan,
     )
+    # A slash too many is no address: who is sent elsewhere would send his token there, too.
+    app.router.redirect_slashes = False
+    return app
 
 
 async def _failed(request: Request, error: CalibError) -> Response:
@@ -113,4 +116,7 @@ async def _refused(request: Request, error: HTTPException) -> Response:
 async def _broken(request: Request, error: Exception) -> Response:
     """Answer a fault of ours, of which the log has more."""
     message = "a fault of the service, not of the request; its log says more: tell its operator"
-    return answers.as_json({"error": {"code": "CalibError", "message": message}}, status=500)
+    answer = answers.failure(CalibError(message), status=500)
+    # It is made outside of all middleware.
+    answer.raw_headers.extend(SECURITY)
+    return answer

@@ -22,8 +22,10 @@ from uvicorn.supervisors import Multiprocess
 
 from cdb import tokens
 from cdb.database import Database
-from cdb.errors import BadSettings, CalibError
+from cdb.errors import BadQuestion, BadSettings, CalibError
 from cdb.stores import open_store
+from cdb.web import answers
+from cdb.web.headers import SECURITY
 from cdb.web.limits import RateLimit
 from cdb.web.settings import HANDED, HANDED_SECRETS, Settings, of_environment
 from cdb.web.stopping import Stopping
@@ -169,6 +171,14 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self._is_last and self.cycle is not None:
             self.cycle.keep_alive = False
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, as everything else is refused."""
+        answer = answers.failure(BadQuestion(f"{msg.rstrip('.')}; send a request of HTTP/1.1"))
+        headers = [*answer.raw_headers, *SECURITY, (b"connection", b"close")]
+        lines = [b"HTTP/1.1 400 Bad Request", *(b": ".join(header) for header in headers), b""]
+        self.transport.write(b"\r\n".join([*lines, bytes(answer.body)]))
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""

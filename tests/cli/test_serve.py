@@ -1,5 +1,6 @@
 """A started service answers, stops gracefully, does not start without keys, tells no secret."""
 
+import json
 import os
 import signal
 import socket
@@ -211,6 +212,16 @@ def test_nagles_algorithm_is_off_in_every_worker(tmp_path, token):
             connection.close()
     assert len(found) == 2
     assert all(found.values())
+
+
+def test_what_is_no_http_is_refused_as_everything_else(tmp_path, token):
+    with serving(tmp_path) as server, server.connect() as connection:
+        connection.sendall(b"no HTTP\r\n\r\n")
+        with connection.makefile("rb") as read:
+            head, _, body = read.read().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"\r\nx-content-type-options: nosniff\r\n" in head
+    assert json.loads(body)["error"]["code"] == "BadQuestion"
 
 
 def test_who_sends_no_headers_is_cut_off(tmp_path, token):

@@ -39,6 +39,19 @@ def test_refusals_have_them_too(serve):
     assert answer.headers["x-frame-options"] == "DENY"
 
 
+async def _broken(request):
+    raise RuntimeError("a fault of ours")
+
+
+def test_a_fault_of_ours_has_them_too(serve):
+    service = serve(routes=[Route("/broken", _broken)])
+    service._transport.raise_server_exceptions = False
+    answer = service.get("/broken")
+    assert answer.status_code == 500
+    for name, _ in SECURITY:
+        assert len(answer.headers.get_list(name.decode())) == 1
+
+
 def test_what_an_answer_says_itself_stands(serve):
     answer = serve(routes=ROUTES).get("/page")
     assert answer.headers.get_list("cache-control") == ["max-age=1"]

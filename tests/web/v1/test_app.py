@@ -1,6 +1,7 @@
 import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,15 @@ def test_what_is_not_there_is_said_in_the_same_form(quick_client: TestClient) ->
         assert set(answer.json()["error"]) == {"code", "message"}
 
 
+def test_a_slash_too_many_sends_nobody_elsewhere(quick_client: TestClient) -> None:
+    for path in ("/v1/info/", "/metrics/", "/v1/events/"):
+        answer = quick_client.get(
+            path, headers={"Host": "evil.example.org"}, follow_redirects=False
+        )
+        assert answer.status_code == 404
+        assert "location" not in answer.headers
+
+
 def test_a_fault_of_ours_says_nothing_of_its_inside(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(self: Database, **_: object) -> None:
         raise RuntimeError("secret")
@@ -99,6 +109,15 @@ def test_requests_are_counted_by_route_and_not_by_path(quick_client: TestClient)
     (family,) = [f for f in text_string_to_metric_families(text) if f.name == "cdb_requests"]
     routes = {sample.labels["route"] for sample in family.samples}
     assert {"/v1/constants/{id}", "none"} <= routes
+
+
+def test_the_page_names_every_metric(quick_client: TestClient) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "operate.md").read_text()
+    table = page.partition("### Metrics")[2].partition("\n#")[0]
+    told = set(re.findall(r"^\| `(cdb_\w+)` \|", table, re.MULTILINE))
+    text = quick_client.get("/metrics").text
+    made = set(re.findall(r"^# HELP (cdb_\w+) ", text, re.MULTILINE))
+    assert made - {name for name in made if name.endswith("_created")} == told
 
 
 WORKER = """
