@@ -54,6 +54,11 @@ def open_store(url: str) -> Store:
             from cdb.stores.memory import MemoryStore
 
             return MemoryStore()
+        case "http" | "https":
+            raise BadName(
+                f"{shown(url.split('@')[-1])} is the address of a service, and the store itself is "
+                "wanted here: mongodb://host:27017/ or file:///folder"
+            )
     # Without user and password.
     wrong = f"{shown(url.split('@')[-1])} is no address of a store; good ones: {SCHEMES}"
     if url and "://" not in url:

@@ -99,7 +99,7 @@ class _Known:
         Parameters
         ----------
         answer : mapping
-            With `server` and `seq`; what says neither is not about the state of a database.
+            With `server` and `seq`.
         least : int
             S that it must have reached.
 
@@ -108,9 +108,7 @@ class _Known:
         NotNow
             If it is of another database, or of a state before that.
         """
-        server, seq = answer.get("server"), answer.get("seq")
-        if not (isinstance(server, str) and isinstance(seq, int)):
-            return
+        server, seq = answer["server"], answer["seq"]
         with self.lock:
             if self.server and server and server != self.server:
                 raise NotThisOne(
@@ -398,11 +396,13 @@ def _answer(response: "urllib3.BaseHTTPResponse", body: bytes, url: str) -> dict
         content = json.loads(body)
     except ValueError:
         content = None
-    if 200 <= status < 300 and isinstance(content, dict):
+    if 200 <= status < 300 and isinstance(content, dict) and _says_its_state(content):
         return content
     after = retry_after(response.headers.get("Retry-After", "")) if status in NOT_NOW else 0
     said = content.get("error") if isinstance(content, dict) else None
-    if not (isinstance(said, dict) and {"code", "message"} <= said.keys()):
+    if not isinstance(said, dict) or not all(
+        isinstance(said.get(name), str) for name in ("code", "message")
+    ):
         if status in NOT_NOW:
             raise NotNow(f"status {status}", after=after)
         raise StoreUnavailable(
@@ -414,6 +414,10 @@ def _answer(response: "urllib3.BaseHTTPResponse", body: bytes, url: str) -> dict
     if status in NOT_NOW and said["code"] != "OutcomeUnknown":
         raise NotNow(said["message"], error, after)
     raise error
+
+
+def _says_its_state(content: Mapping[str, Any]) -> bool:
+    return isinstance(content.get("server"), str) and type(content.get("seq")) is int
 
 
 def retry_after(text: str) -> float:

@@ -88,6 +88,13 @@ def test_faults_are_told_one_a_line(tmp_path):
     assert len(checked.stderr.splitlines()) == 3
 
 
+def test_a_service_is_no_store_to_serve():
+    done = serve("--read-only", "--anonymous-read", "--url", "https://u:hidden@a.org/")
+    assert done.returncode == 1
+    assert "'a.org/' is the address of a service, and the store itself is wanted" in done.stderr
+    assert "hidden" not in done.stderr
+
+
 def test_a_short_secret_is_refused_and_not_shown(tmp_path):
     refused = serve("--url", tmp_path.as_uri(), environment={"CDB_JWT_SECRET": "hunter2"})
     assert refused.returncode == 1

@@ -49,7 +49,7 @@ def test_the_address_that_a_path_gives_of_itself_names_that_path(tmp_path, name)
         ("file://[::1", "names no absolute path"),
         ("file:", "names no absolute path; good ones: .*https://host/$"),
         ("file://", "names no absolute path; good ones: .*https://host/$"),
-        ("http://[::1", r"'http://\[::1' is no address of a store; good ones: mongodb"),
+        ("http://[::1", r"'http://\[::1' is the address of a service, and the store itself"),
         ("mongodb://[::1", "the address is no MongoDB address"),
         ("memory://x", "is no address"),
         ("", "'' is no address"),
