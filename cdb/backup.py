@@ -10,7 +10,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import islice
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from cdb import inventory
-from cdb.errors import BadDocument, BadFile, NotFound, WrongState
+from cdb.errors import BadDocument, BadFile, NotFound, WrongState, shown
 from cdb.events import digest_of, place_of
 from cdb.files import archive
 from cdb.files.archive import Member, Reader, Sums, Writer
@@ -415,6 +415,8 @@ class Import:
     def _followed(self, last: Head, events: Iterable[Document]) -> Head:
         """Walk the chain on; where the store's head is, the two must agree."""
         for event in events:
+            if not _is_event(event):
+                raise self._no_line(event)
             follows = event.get("_id") == last.seq + 1 and event.get("previous") == last.digest
             if not follows or digest_of(event) != event.get("digest"):
                 raise BadFile(
@@ -429,7 +431,15 @@ class Import:
                 raise WrongState(self._parted(last.seq))
         return last
 
+    def _no_line(self, line: Document) -> BadFile:
+        return BadFile(
+            f"{self.reader.path} holds {shown(line)}, which no export writes; nothing of it was "
+            "taken: make a new one with `cdb export`"
+        )
+
     def _admits(self, line: Document, left_out: list[str]) -> bool:
+        if not _has(line, _LINE):
+            raise self._no_line(line)
         _check_database(line["database"])
         try:
             check_document(line["document"], COLUMNS)
@@ -549,6 +559,30 @@ class Import:
             self.journal.step("document copied")
             taken += 1
         return taken
+
+
+# What the members of lines hold: by name, of which type.
+_EVENT: Mapping[str, type] = {
+    "_id": int, "at": int, "open": int, "action": str, "digest": str, "previous": str,
+    "versions": list,
+}  # fmt: skip
+_ENTRY: Mapping[str, type] = {"database": str, "collection": str, "key": str}
+_LINE: Mapping[str, type] = {"database": str, "collection": str, "document": dict}
+
+
+def _has(value: object, form: Mapping[str, type]) -> bool:
+    return isinstance(value, dict) and all(type(value.get(n)) is kind for n, kind in form.items())
+
+
+def _is_event(event: Document) -> bool:
+    """Return whether an event has what is looked at when it is put in place."""
+    return _has(event, _EVENT) and all(
+        _has(made, _ENTRY)
+        and "id" in made
+        and isinstance(made.get("document", {}), dict)
+        and isinstance(made.get("set", {}), dict)
+        for made in event["versions"]
+    )
 
 
 # What is granted travels with the events, beside the databases of constants.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from cdb.errors import NotFound
+from cdb.errors import BadFile, NotFound, shown
 from cdb.events import PURGE
 from cdb.names import PREFIX
 from cdb.stores.base import Store
@@ -41,9 +41,20 @@ class Payload:
 
 
 def payload_of(line: Mapping[str, Any]) -> Payload:
-    """Return the payload that `Payload.as_line` wrote."""
-    names = tuple((str(name["database"]), str(name["id"])) for name in line["names"])
-    return Payload(str(line["sha256"]), int(line["nbytes"]), names)
+    """Return the payload that `Payload.as_line` wrote.
+
+    Raises
+    ------
+    BadFile
+        If it wrote nothing of the kind.
+    """
+    try:
+        names = tuple((str(name["database"]), str(name["id"])) for name in line["names"])
+        return Payload(str(line["sha256"]), int(line["nbytes"]), names)
+    except (KeyError, TypeError, ValueError):
+        raise BadFile(
+            f"{shown(line)} is no payload of an archive; make a new one with `cdb export`"
+        ) from None
 
 
 class Ledger:

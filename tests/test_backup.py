@@ -11,6 +11,9 @@ from cdb.backup import Export, Import
 from cdb.copies import Copies
 from cdb.database import Database
 from cdb.errors import BadFile, WrongState
+from cdb.events import digest_of
+from cdb.files import archive
+from cdb.files.archive import Writer
 from cdb.rights import Rights
 from cdb.store_digest import store_digest
 from cdb.stores import Store, open_store
@@ -221,6 +224,60 @@ def test_a_flipped_bit_in_the_first_member_is_found_whichever_it_is(original, pa
             with pytest.raises(BadFile):
                 take(copy, path)
             assert copy.store.databases() == []
+
+
+def forge(path, db, *, edit=lambda events: None, documents=(), payloads=()):
+    """Write an archive by hand, with digests that fit whatever it holds."""
+    events = [{n: v for n, v in e.items() if n != "pending"} for e in db.journal.events()]
+    edit(events)
+    last = ""
+    for event in events:
+        event |= {"previous": last}
+        last = event["digest"] = digest_of({n: v for n, v in event.items() if n != "digest"})
+    facts = {"identity": events[0]["digest"], "seq": len(events), "digest": last}
+    with path.open("wb") as file:
+        writer = Writer(file)
+        writer.begin(facts)
+        writer.lines(archive.DOCUMENTS, documents)
+        writer.lines(archive.JOURNAL, events)
+        writer.lines(archive.PAYLOADS, payloads)
+        writer.finish(facts)
+
+
+def without(name, *, of_entry=False):
+    return lambda events: (events[0]["versions"][0] if of_entry else events[0]).pop(name)
+
+
+def with_entry(**fields):
+    return lambda events: events[0]["versions"][0].update(fields)
+
+
+FORGED = [
+    *({"edit": without(name)} for name in ("versions", "at", "open", "action")),
+    *({"edit": without(name, of_entry=True)} for name in ("database", "collection", "id", "key")),
+    {"edit": lambda events: events[0].update(versions=7)},
+    {"edit": lambda events: events[0].update(versions=[7])},
+    {"edit": lambda events: events[0].update(at="noon")},
+    {"edit": with_entry(database=7)}, {"edit": with_entry(collection={"$x": 1})},
+    {"edit": with_entry(document=[1])}, {"edit": with_entry(database="admin")},
+    {"documents": [{}]}, {"documents": [{"database": 7, "collection": 1, "document": {}}]},
+    {"documents": [{"database": "cdb_xpp1", "collection": "c", "document": 7}]},
+    {"payloads": [{}]}, {"payloads": [{"sha256": "x", "nbytes": "a", "names": []}]},
+    {"payloads": [{"sha256": "x", "nbytes": 1, "names": [1]}]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", range(len(FORGED)))
+def test_what_no_export_writes_is_refused_before_anything_is_taken(tmp_path, original, how):
+    path = tmp_path / "forged.tar"
+    forge(path, original)
+    take(Database(MemoryStore()), path)
+    forge(path, original, **FORGED[how])
+    copy = Database(MemoryStore())
+    with pytest.raises(BadFile) as caught:
+        take(copy, path)
+    assert "\n" not in str(caught.value)
+    assert copy.store.databases() == []
 
 
 def test_tar_opens_an_archive_and_sha256_verifies_its_payloads(path):
