@@ -68,7 +68,7 @@ def open(  # noqa: A001 - users write cdb.open()
 def open_present(url: str | None = None, *, gates: "Gates | Path | str | None" = None) -> Database:
     """Open a database that answers as of now, whatever ``CDB_TAG`` says; see `open`."""
     address = locate(url)[0]
-    if address.startswith(("http://", "https://")):
+    if address.lower().startswith(("http://", "https://")):
         from cdb.remote import open_service
 
         if gates is not None:

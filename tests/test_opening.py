@@ -40,3 +40,10 @@ def test_a_server_that_is_down_is_said_within_five_seconds():
     assert time.monotonic() - begin < 5
     assert "mongodb://127.0.0.1:1" in str(caught.value)
     assert "check that the server runs" in str(caught.value)
+
+
+def test_an_address_of_a_service_may_be_written_in_capitals():
+    from cdb.remote import RemoteDatabase
+
+    with cdb.open("HTTPS://a.example.org/") as db:
+        assert isinstance(db, RemoteDatabase)
