@@ -100,6 +100,8 @@ def app() -> Starlette:
     """Return the application of a worker, with the settings that its parent left for it."""
     from cdb.web.app import make_app
 
+    # Python says of some texts that are parsed what it thinks of them: in a line as all else.
+    logging.captureWarnings(True)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     settings = of_environment()
     path = Path(os.environ[HANDED]).with_name(_RATES)

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.parse
 from http.client import HTTPResponse
 from pathlib import Path
 
@@ -169,6 +170,16 @@ def test_no_secret_is_told_anywhere(tmp_path, token):
     text = server.log.read_text() + shown.decode()
     assert "request answered" in text
     assert [secret for secret in hidden if secret in text] == []
+
+
+def test_what_python_warns_of_is_a_line_like_all(tmp_path):
+    arguments = ("--workers", "1", "--anonymous-read", "--read-only")
+    environment = {"PYTHONWARNINGS": "default::DeprecationWarning,default::SyntaxWarning"}
+    with serving(tmp_path, *arguments, environment=environment) as server:
+        asked = urllib.parse.quote(r"{'a': '\d'}")
+        assert server.ask(f"/calib_ws/cdb_xpp1/x?query_string={asked}").body == b"[]"
+        server.stop()
+        assert [line for line in server.lines() if line["logger"] == "py.warnings"]
 
 
 def test_what_workers_are_handed_is_for_their_eyes_and_gone_at_the_end(tmp_path, token):
