@@ -23,6 +23,7 @@ ASKED: dict[tuple[str, str], tuple[str, Any]] = {
     ("GET", "/v1/constants"): (f"?detector={EPIX}", None),
     ("POST", "/v1/constants"): ("", deployment("another")),
     ("GET", "/v1/constants/{id}"): ("", None),
+    ("GET", "/v1/constants/{id}/lineage"): ("", None),
     ("POST", "/v1/constants/{id}/retire"): ("", {"reason": "bad"}),
     ("POST", "/v1/constants/{id}/restore"): ("", {"reason": "good"}),
     ("POST", "/v1/constants/{id}/amend"): ("", {"comment": "better"}),
