@@ -7,8 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cdb import affected as affected_
+from cdb import tags as tags_
 from cdb.actor import on_behalf_of
 from cdb.errors import BadQuestion, shown
+from cdb.names import parse_tag
 from cdb.tags import Tag
 from cdb.web import answers, requests
 from cdb.web.access import Caller, caller_of
@@ -26,7 +28,7 @@ async def every(request: Request, _: Arguments) -> Response:
     """List the tags."""
     service, caller = service_of(request), caller_of(request)
     moment = await service.moment()
-    found = await service.work(service.db.tags.list)
+    found = await service.work(tags_.current, service.db.journal, moment)
     return await answers.of_state(service, moment, tags=[_seen(tag, caller) for tag in found])
 
 
@@ -34,9 +36,9 @@ async def one(request: Request, _: Arguments) -> Response:
     """Give one tag, and its revisions."""
     service, caller = service_of(request), caller_of(request)
     moment = await service.moment()
-    name = request.path_params["tag"]
-    found = await service.work(service.db.tags.revisions, name)
-    tag = await service.work(service.db.tags.get, name)
+    cited = parse_tag(request.path_params["tag"])
+    found = await service.work(tags_.revisions, service.db.journal, moment, cited.name)
+    tag = await service.work(tags_.find, service.db.journal, moment, cited)
     return await answers.of_state(
         service,
         moment,
