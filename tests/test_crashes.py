@@ -163,7 +163,7 @@ def race(url: str, folder: Path, n_writers: int, n_adds: int) -> None:
 
 @pytest.mark.slow
 def test_eight_writers_leave_a_whole_journal(url, tmp_path):
-    n_adds = 200 if is_embedded(url) else 40
+    n_adds = 200 if is_embedded(url) else 20
     race(url, tmp_path, 8, n_adds)
     assert check_record(url, tmp_path) == 8 * n_adds
     with open_store(url) as store:

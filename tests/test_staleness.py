@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cdb import staleness
+from cdb.database import Database
 from cdb.errors import BadFile, BadQuestion, BadTime, NotFound
 from cdb.staleness import DEFAULTS, Limits, Thresholds, parse, parse_age, read, stale
 
@@ -141,9 +142,10 @@ def test_what_lies_in_the_future_is_new(memory_db):
 
 
 def test_an_array_without_values_has_no_share(memory_db):
-    memory_db.add(np.empty((0, 3)), detector=JUNGFRAU, ctype="pedestals", time=day(1))
-    memory_db.add(np.full((2, 3), np.nan), detector=JUNGFRAU, ctype="pixel_rms", time=day(1))
-    found = by_type(memory_db)
+    db = Database(memory_db.store, gates="off")
+    db.add(np.empty((0, 3)), detector=JUNGFRAU, ctype="pedestals", time=day(1))
+    db.add(np.full((2, 3), np.nan), detector=JUNGFRAU, ctype="pixel_rms", time=day(1))
+    found = by_type(db)
     assert (found["pedestals"].bad, found["pixel_rms"].bad) == (None, 1.0)
     assert found["pixel_rms"].mean is None
 

@@ -31,7 +31,7 @@ def complete(folder):
 @pytest.mark.parametrize(
     ("line", "completions"),
     [
-        ("cdb re", ["retire", "restore"]),
+        ("cdb re", ["replay", "retire", "restore"]),
         ("cdb del", ["deldoc", "delcol", "deldb"]),
         ("cdb add --dry", ["--dry-run"]),
         ("cdb get --rule p", ["prior", "psana"]),
