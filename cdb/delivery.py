@@ -237,6 +237,8 @@ class Position:
         self.path = path
         self.server: str | None = None
         self.seq: int | None = None
+        if not path.name or path.is_dir():
+            raise BadFile(f"{path} is a folder; name a file in which to keep the position")
         self._lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o666)
         try:
             self._take()

@@ -552,6 +552,8 @@ class Readable:
         may_read: Callable[[str], bool] | None = None,
     ) -> "NDArray[Any] | str":
         """Return the data of the version in force, or why there are none to compare with."""
+        # Now, without a state: what is added is not held against what a tag answers.
+        as_of = self.head if as_of is None else as_of
         try:
             found = self.version(
                 detector, ctype, experiment=experiment, dbsuffix=dbsuffix, run=run, time=time,
@@ -589,9 +591,9 @@ class Readable:
         may_read : callable, optional
             From the name of a database to whether it is to be looked into.
         as_of : int, datetime or str, optional
-            Event or time.
+            Event or time; what waits now without it, whatever `tag` says.
         """
-        moment = self.moment(as_of)
+        moment = self.journal.moment() if as_of is None else self.moment(as_of)
         short = None if detector is None else self.short_name(detector, as_of=moment)
         return quarantine.waiting(
             self.journal, moment, detector=short, experiment=experiment, may_read=may_read

@@ -178,7 +178,7 @@ class RemoteDatabase(Database):
         from cdb import gates
 
         if not isinstance(self._gates, gates.Gates):
-            answer = self._get("/v1/gates", {})
+            answer = self.service.transport.get("/v1/gates")
             self._gates = gates.of_layers(answer["layers"], str(answer["source"]))
         return self._gates
 
@@ -186,7 +186,8 @@ class RemoteDatabase(Database):
     def quarantined(self, given: Given) -> list[Version]:
         """See `Database.quarantined`."""
         may_read = given.pop("may_read")
-        found = map(_version, self._get("/v1/quarantine", given)["constants"])
+        answer = self.service.transport.get("/v1/quarantine", _plain(given))
+        found = map(_version, answer["constants"])
         return [version for version in found if may_read(version.database)]
 
     # looking up --------------------------------------------------------------------------------

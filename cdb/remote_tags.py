@@ -1,5 +1,6 @@
 """The tags of a store behind a service: the calls of `cdb.tagging.Tags`, each one request."""
 
+import logging
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from numbers import Integral
@@ -15,6 +16,8 @@ from cdb.stores.rest import RestStore
 from cdb.tagging import Tags, ids_of
 from cdb.tags import Tag, tag_of
 from cdb.validity import parse_run, parse_time
+
+logger = logging.getLogger(__name__)
 
 Given = dict[str, Any]
 
@@ -61,6 +64,8 @@ class RemoteTags(Tags):
         given = {"a": _side(a), "b": _side(b), "detector": detector, "experiment": experiment}
         given["time"] = None if time is None else parse_time(time).isoformat()
         answer = self._service.transport.get("/v1/affected", _without_none(given))
+        if answer.get("partial"):
+            logger.warning("what you may not read was left out: there the two may differ as well")
         return map(affected_of, answer["affected"])
 
     # writing -----------------------------------------------------------------------------------

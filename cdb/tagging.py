@@ -379,9 +379,12 @@ class Tags:
         said: Document = {} if tag is None else tags.said(tag)
 
         def build(seq: int, at: int) -> Sequence[Document]:
-            gone = [] if tag is None else [entry(*PLACE, tag.id, tags.KEY, set={"out": seq})]
+            more = {"name": name} if fields is None else {}
+            gone = [] if tag is None else [
+                entry(*PLACE, tag.id, tags.KEY, set={"out": seq}, **more)
+            ]  # fmt: skip
             if fields is None:
-                return gone
+                return gone  # no document tells the name
             document: Document = {"_id": id_, "name": name, "server": self._journal.identity()}
             document |= {"made": at, "first": id_} | said | fields(seq)
             document |= {"_id": id_, "revision": revision, "reason": reason}

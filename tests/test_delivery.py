@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -178,6 +179,15 @@ def test_two_do_not_share_a_position(tmp_path):
         Position(tmp_path / "seen")
     with Position(tmp_path / "seen") as position:
         assert position.seq is None
+
+
+@pytest.mark.parametrize("name", ["/", ".", "folder"])
+def test_a_folder_keeps_no_position(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    with pytest.raises(BadFile, match="is a folder; name a file"):
+        Position(Path(name))
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 @pytest.mark.parametrize(

@@ -265,6 +265,18 @@ def test_a_version_is_checked_against_what_was_in_force_before_it(lab):
     assert lab.check_version(kept.id).findings[0].value == 8
 
 
+def test_no_tag_stands_for_what_is_in_force(lab):
+    lab.add(peds(1, 1), **LABS)
+    lab.tags.create("cold")
+    lab.approve(lab.add(peds(50, 50), **LABS).id, reason="warm")
+    for tag in ("cold", "never"):
+        lab.tag = tag
+        assert lab.check(peds(50, 51), **LABS).outcome == "accepted"
+        assert lab.check(peds(1, 2), **LABS).outcome == "quarantined"
+        assert lab.add(peds(2, 3), **LABS, dry_run=True).state == "quarantined"
+        assert lab.quarantined() == []
+
+
 def test_a_damaged_version_in_force_keeps_nothing_out(lab):
     version = lab.add(peds(1, 1), **LABS)
     lab.store.remove("cdb_xpp1", [version.meta["id_data"]])
@@ -319,8 +331,17 @@ def test_data_are_checked_here_by_the_rules_of_the_service(remote):
     verdict = remote.check(peds(8, 1), **LABS)
     assert (verdict.outcome, verdict.notes) == ("accepted", ())
     assert remote.check(peds(9, 9), **LABS).outcome == "quarantined"
-    assert remote.check_version(remote.add(peds(9, 9), **LABS).id).outcome == "quarantined"
+    kept = remote.add(peds(9, 9), **LABS)
+    assert remote.check_version(kept.id).outcome == "quarantined"
     assert remote.head == 2
+    remote.tag = "never"
+    assert remote.check(peds(9, 9), **LABS).outcome == "quarantined"
+    assert [version.id for version in remote.quarantined()] == [kept.id]
+
+
+def test_the_rules_of_a_service_are_those_of_now(remote):
+    remote.tag = "never"
+    assert remote.gates.source == "lab.toml"
 
 
 def test_the_service_refuses(remote):

@@ -23,10 +23,12 @@ from cdb.errors import (
 from cdb.fsck import Check
 from cdb.journal import Proposal
 from cdb.remote import INLINE, RemoteDatabase, open_service
+from cdb.remote_tags import RemoteTags
 from cdb.rights import Rights
 from cdb.stores import open_store
 from cdb.stores.memory import MemoryStore
 from cdb.stores.transport import NotNow
+from cdb.tagging import Tags
 from tests import service
 from tests.programs import OtherProgram
 from tests.service import Service
@@ -63,10 +65,13 @@ def counted(db: RemoteDatabase, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_the_calls_have_the_signatures_and_docstrings_of_a_database():
-    for name in ("deploy", "get", "detector", "find", "amend", "history", "lineage"):
-        ours, theirs = getattr(RemoteDatabase, name), getattr(Database, name)
-        assert inspect.signature(ours) == inspect.signature(theirs)
-        assert ours.__doc__ == theirs.__doc__
+    for remote, local in ((RemoteDatabase, Database), (RemoteTags, Tags)):
+        for name, theirs in inspect.getmembers(local, callable):
+            if name.startswith("_"):
+                continue
+            ours = getattr(remote, name)
+            assert inspect.signature(ours) == inspect.signature(theirs), name
+            assert ours.__doc__ == theirs.__doc__ or ours.__doc__ == f"See `Tags.{name}`.", name
 
 
 def test_a_detector_with_all_its_types_is_one_request(db, monkeypatch):

@@ -52,7 +52,8 @@ def make_command(
     """Pack experiments and detectors: documents, history, and the payloads that hold.
 
     The file answers the same questions as the store did when it was made. It is only read. A
-    service will do as well as a store, for what you may read of it.
+    service will do as well as a store, for what you may read of it. A bundle has no tags: name the
+    S of one with --as-of; what it pins and its steps stay behind.
     """
     from cdb.opening import open_present
     from cdb.packing import Asked, Packing

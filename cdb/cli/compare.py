@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from cdb.cli import options, output, versions
+from cdb.cli import options, output, tags, versions
 from cdb.cli.command import command, failure
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _plot = click.option(
     cdb diff 6156bb801e5184b7eb1e2153 6156bb873287dd3287dce235
     cdb diff 6156bb801e5184b7eb1e2153 mypeds.npy --plot peds.png
     cdb diff old.npy new.npy -c pixel_status -d jungfrau --json
+    cdb diff summer26 now
     """,
     answers=True,
 )
@@ -61,19 +63,20 @@ def diff_command(
     as_json: bool,
     url: str | None,
 ) -> None:
-    """Say what differs between A and B: ids of versions, or files.
+    """Say what differs between A and B: ids of versions, or files; or two states of the store.
 
     Of arrays, by gain range and panel: pixels that changed, mean, root mean square, least and
     greatest of B - A, bits gained and lost; of geometries the parts that moved; of texts the
-    lines; of the rest the keys. The exit code is 0 if they are equal, 1 if they differ, 2 if
-    something went wrong.
+    lines; of the rest the keys. Of states, which are events, times with their zones or tags, the
+    detectors, types and runs that they answer differently, as `cdb affected` does. The exit code
+    is 0 if they are equal, 1 if they differ, 2 if something went wrong.
     """
     import cdb
     from cdb import comparison, plots
 
     sides = [_side(given) for given in (a, b)]
     if None in sides:
-        _compare_states(a, b)
+        _compare_states(a, b, as_json=as_json, url=url)
         return
     if plot:
         plots.check(plot)
@@ -112,13 +115,43 @@ def _side(given: str) -> str | Path | None:
 
     if comparison.is_id(given):
         return given
-    return Path(given) if os.path.sep in given or Path(given).exists() else None
+    path = Path(given)
+    is_file = path.exists() and not path.is_dir()
+    return path if os.path.sep in given or is_file else None
 
 
-def _compare_states(a: str, b: str) -> None:
-    """Compare two states of the store, once there are names for them."""
-    unknown = next(given for given in (a, b) if _side(given) is None)
-    raise failure(f"{unknown} is neither the id of a version, as `cdb ls` shows, nor a file here")
+def _compare_states(a: str, b: str, *, as_json: bool, url: str | None) -> None:
+    """Compare two states of the store."""
+    context = click.get_current_context()
+    for given, other in ((a, b), (b, a)):
+        if _side(other) is not None:
+            raise failure(
+                f"{given} is neither the id of a version, as `cdb ls` shows, nor a file here; a "
+                "state is compared with another state"
+            )
+    asked = [each for each in context.command.params if isinstance(each, click.Option)]
+    for option in asked:
+        is_given = context.get_parameter_source(option.name or "") == ParameterSource.COMMANDLINE
+        if is_given and option.name not in ("as_json", "url"):
+            raise click.UsageError(
+                f"{option.opts[-1]} is for versions and files, and {a} and {b} are none here; "
+                "`cdb affected` has options for states"
+            )
+    tags.compare_states(*(_state(given) for given in (a, b)), as_json=as_json, url=url)
+
+
+def _state(given: str) -> int | str:
+    parameter = next(each for each in click.get_current_context().command.params
+                     if isinstance(each, click.Argument))  # fmt: skip
+    try:
+        found = options.state_or_tag(click.get_current_context(), parameter, given)
+    except click.BadParameter:
+        raise failure(
+            f"{given} is neither the id of a version, as `cdb ls` shows, nor a file here, nor an "
+            "event, a time with its zone, or a tag"
+        ) from None
+    assert found is not None  # for a text there is a state, or an error
+    return found
 
 
 def _as_json(found: "Comparison") -> dict[str, Any]:

@@ -77,9 +77,9 @@ def add_command(
     What the rules find is told (see `cdb check`); if they keep it from look-ups until somebody
     approves it, the exit code is 3.
     """
-    import cdb
     from cdb.cli import provenance
     from cdb.files import formats
+    from cdb.opening import open_present
 
     file_type = dtype.lower() if dtype else None
     time = options.given_time(time_stamp, time_sec)
@@ -88,7 +88,7 @@ def add_command(
     nbytes = _length(data)
     copies = 2 if fields["experiment"] and not fields["dbsuffix"] else 1
     what = f"adding {output.size(nbytes)}"
-    with cdb.open(url, gates=gates) as db:
+    with open_present(url, gates=gates) as db:
         with output.progress(what, nbytes * copies) as progress:
             version = db.add(
                 data, **fields, time=time, dtype=file_type, iofname=_text_of(file),

@@ -56,16 +56,17 @@ def check_command(
     A version, named by its ID, is compared with what was in force before it. Exit code 0: it
     passes, 1: it would be quarantined or refused (with --strict: or warned of), 2: trouble.
     """
-    import cdb
+    from cdb.comparison import is_id
+    from cdb.opening import open_present
 
-    is_version = _is_id(what) and not Path(what).exists()
+    is_version = is_id(what) and not Path(what).exists()
     given = {name: value for name, value in where.items() if value is not None}
     time = options.given_time(time_stamp, time_sec)
     if is_version and (detector or ctype or given or time is not None or dtype):
         raise click.UsageError("an ID says all by itself: give it alone")
     if not is_version and not (detector and ctype):
         raise click.UsageError(f"{what} is a file: say what it is for, -d and -c")
-    with cdb.open(url, gates=gates) as db:
+    with open_present(url, gates=gates) as db:
         if is_version:
             verdict = db.check_version(what)
         else:
@@ -80,10 +81,6 @@ def check_command(
     good = ("accepted",) if strict else ("accepted", "warned")
     if verdict.outcome not in good:
         click.get_current_context().exit(1)
-
-
-def _is_id(text: str) -> bool:
-    return len(text) == 24 and not set(text) - set("0123456789abcdef")
 
 
 def _print_verdict(verdict: "Verdict", *, as_json: bool) -> None:
@@ -135,9 +132,9 @@ def quarantine_command(
 
     No look-up sees them. `cdb approve` lets one in; what nobody wants may stay where it is.
     """
-    import cdb
+    from cdb.opening import open_present
 
-    with cdb.open(url) as db:
+    with open_present(url) as db:
         found = db.quarantined(detector=detector, experiment=experiment, as_of=as_of)
     if as_json:
         output.as_json([version.as_json() for version in found])
@@ -184,8 +181,8 @@ def approve_command(
     It holds from now on, under a new id; what was found stays in its document. Whoever may
     deploy it may approve it: that, and why, is kept for ever.
     """
-    import cdb
+    from cdb.opening import open_present
 
-    with cdb.open(url) as db:
+    with open_present(url) as db:
         version = db.approve(id, reason=reason, dry_run=dry_run)
         versions.print_change(version, "approved", dry_run=dry_run, as_json=as_json)

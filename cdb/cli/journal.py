@@ -90,6 +90,8 @@ def _what(event: Event) -> str:
         return f"bytes of versions that had left: {len(event['versions'])}, {size}"
     if event["action"] == "sweep":
         return f"bytes that no event names: {len(event['versions'])}"
+    if event["action"] == "tag":
+        return "; ".join(filter(None, map(_tag, event["versions"])))
     named: dict[str, list[str]] = {}
     for made in event["versions"]:
         if "child" in made:
@@ -102,6 +104,14 @@ def _what(event: Event) -> str:
     ]
     more = f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
     return "; ".join(texts[:SHOWN]) + more
+
+
+def _tag(made: Event) -> str:
+    """Return which revision of a tag an entry adds, or which one leaves for good."""
+    document = made.get("document")
+    if document:
+        return f"{document['name']}#{document['revision']} {document['state']}"
+    return f"{made['name']} deleted" if "name" in made else ""
 
 
 def _constant(made: Event) -> tuple[str, list[str]]:

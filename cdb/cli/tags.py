@@ -291,14 +291,10 @@ def _compared(name: str, examples: str, what: str) -> Any:
         as_json: bool,
         url: str | None,
     ) -> None:
-        from cdb.opening import open_present
-
         time = options.given_time(time_stamp, time_sec)
-        with open_present(url) as db:
-            found = list(db.affected(a, b, detector=detector, experiment=experiment, time=time))
-        _print_affected(found, as_json=as_json)
-        if found:
-            click.get_current_context().exit(DIFFERENT)
+        compare_states(
+            a, b, as_json=as_json, url=url, detector=detector, experiment=experiment, time=time
+        )
 
     compare.help = inspect.cleandoc(what)
     return compare
@@ -374,6 +370,18 @@ def _revision(tag: "Tag") -> dict[str, str]:
         "says": _said(tag),
         "why": tag.reason,
     }
+
+
+def compare_states(
+    a: int | str, b: int | str, *, as_json: bool, url: str | None, **chosen: Any
+) -> None:
+    """Print what two states answer differently, and end with the exit code that says whether."""
+    from cdb.opening import open_present
+
+    with open_present(url) as db:
+        found = list(db.affected(a, b, **chosen))
+    _print_affected(found, as_json=as_json)
+    click.get_current_context().exit(DIFFERENT if found else 0)
 
 
 def _print_affected(found: "Sequence[Affected]", *, as_json: bool) -> None:

@@ -150,8 +150,8 @@ def watch_command(
     goes on where it was, also after a crash: then the last one may be delivered twice. Ctrl-C and
     SIGTERM end it, with exit code 0, once the delivery at work is done.
     """
-    import cdb
     from cdb.delivery import Position
+    from cdb.opening import open_present
     from cdb.watching import Feed, hand_on, wanted
 
     deliver = _delivery(words, webhook, secret_file, timeout)
@@ -159,7 +159,7 @@ def watch_command(
     with ExitStack() as stack:
         stack.enter_context(stop.heeded())
         position = stack.enter_context(Position(path)) if path else None
-        db = stack.enter_context(cdb.open(url))
+        db = stack.enter_context(open_present(url))
         chosen = wanted(db, detector=detector, ctype=ctype, experiment=experiment, actions=actions)
         if position is not None and position.seq is not None:
             feed = Feed(db, position.seq, position.server)

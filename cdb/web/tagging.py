@@ -51,12 +51,21 @@ async def affected(request: Request, given: Arguments) -> Response:
     """Say which keys and runs two states answer differently, of what may be read."""
     service, caller = service_of(request), caller_of(request)
     moment = await service.moment()
+    hidden: set[str] = set()
+
+    def may_read(database: str) -> bool:
+        allowed = caller.may_read(database)
+        if not allowed:
+            hidden.add(database)
+        return allowed
 
     def compare() -> list[dict[str, Any]]:
-        rows = affected_.between(service.db, **given, may_read=caller.may_read)
+        rows = affected_.between(service.db, **given, may_read=may_read)
         return [row.as_json() for row in rows]
 
-    return await answers.of_state(service, moment, affected=await service.work(compare))
+    found = await service.work(compare)
+    partial = {"partial": True} if hidden else {}
+    return await answers.of_state(service, moment, affected=found, **partial)
 
 
 async def create(request: Request, _: Arguments) -> Response:

@@ -69,6 +69,9 @@ def test_writes_do_not_look_at_the_environment(cdb, ask, second, monkeypatch):
     assert cdb(*DEPLOY, "-c", "geometry", "-f", "mygeo", "-i", "txt").exit_code == 0
     assert len(ask("journal")) == 5
     assert cdb("info").exit_code == 0
+    for words in (("quarantine",), ("watch", "-d", "epixhr2x2_000001", "--after", "0", "--once"),
+                  ("check", "mypeds", *WHICH, "-c", "pedestals")):  # fmt: skip
+        assert cdb(*words).exit_code == 0, words
     result = cdb(*SHOW)
     assert (result.exit_code, "no tag 'nothing'" in result.stderr) == (1, True)
 
@@ -106,6 +109,44 @@ def test_a_comparison_tells_by_its_exit_code(cdb, second, words):
     assert "5-end" in cdb(*words, "summer26", "now").stdout
     trouble = cdb(*words, "winter26", "now")
     assert (trouble.exit_code, "no tag 'winter26'" in trouble.stderr) == (2, True)
+
+
+def test_diff_compares_states_as_well(cdb, ask, second):
+    different = cdb("diff", "summer26", "now", "--json")
+    assert different.exit_code == 1
+    assert different.stdout == cdb("affected", "summer26", "now", "--json").stdout
+    assert [row["first"] for row in json.loads(different.stdout)] == [5, 5]
+    assert cdb("diff", "3", "2021-01-01T00:00:00Z").exit_code == 1
+    alike = cdb("diff", "1", "summer26#1")
+    assert (alike.exit_code, alike.stderr) == (0, "cdb: they answer alike\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("summer26", "0" * 24), "summer26 is neither the id of a version"),
+        (("mypeds", "3"), "3 is neither the id of a version"),
+        (("summer26", "2021-01-01"), "a time with its zone, or a tag"),
+        (("summer26", "winter26"), "no tag 'winter26' is here"),
+        (("summer26", "99"), "the last event is 3"),
+        (("summer26", "now", "--plot", "x.png"), "--plot is for versions and files"),
+        (("summer26", "now", "-c", "pedestals"), "`cdb affected` has options for states"),
+    ],
+)
+def test_states_that_cannot_be_compared_give_2(cdb, second, words, said):
+    result = cdb("diff", *words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+
+
+def test_the_journal_says_what_became_of_which_tag(cdb, first):
+    cdb("tag", "move", "summer26", "testing")
+    cdb("tag", "create", "other")
+    cdb("tag", "delete", "other")
+    told = [line.partition("  tag  ")[2] for line in cdb("journal").stdout.splitlines()[2:]]
+    assert [line.strip() for line in told] == [
+        "summer26#1 open", "summer26#2 testing", "other#1 open", "other deleted",
+    ]  # fmt: skip
 
 
 def test_names_are_completed(cdb, first):
