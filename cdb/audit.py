@@ -107,8 +107,10 @@ class Expected:
 
 def _parted(document: Document) -> tuple[Document, bytes]:
     """Return the fields that may change, and a fingerprint of the others."""
-    rest = document.copy()
-    leaving = {name: rest.pop(name) for name in LEAVING if name in rest}
+    rest, leaving = document.copy(), {}
+    for name in LEAVING:
+        if name in rest:
+            leaving[name] = rest.pop(name)
     try:
         return leaving, hashlib.sha256(compact(rest)).digest()
     except (TypeError, ValueError):

@@ -174,6 +174,8 @@ class _Inspection:
             yield wrong_kind
             return
         if not isinstance(data, np.ndarray) or data.dtype.kind not in "biuf":
+            if any(code != "kind" for code in self.rules):
+                self.notes.append("it is no array of numbers: most rules did not look at it")
             return
         yield from self._dtype(data.dtype)
         wrong_shape = self._shape(data.shape)
@@ -242,7 +244,7 @@ class _Inspection:
 
     def _panel(self, data: NDArray[Any], before: NDArray[Any] | None, part: Part) -> _Panel:
         stored = data[part.index]
-        wide = stored.astype(np.float64)
+        wide = _wide(stored)
         is_finite = np.isfinite(wide)
         n = int(np.count_nonzero(is_finite))
         finite = wide if n == wide.size else wide[is_finite]
@@ -250,7 +252,7 @@ class _Inspection:
             return _Panel(part, wide.size, 0, 0.0, 0.0, 0.0, bad=wide.size)
         drift, mean_before = None, 0.0
         if before is not None and self._is_about("drift", part):
-            drift, mean_before = _distance(wide, before[part.index].astype(np.float64))
+            drift, mean_before = _distance(wide, _wide(before[part.index]))
         return _Panel(
             part,
             wide.size,
@@ -418,6 +420,12 @@ def _finding(
     rule: Rule, message: str, value: float | str | None, limit: float | str | None
 ) -> Finding:
     return Finding(rule.code, rule.severity, rule.name, message, value, limit)
+
+
+def _wide(values: NDArray[Any]) -> NDArray[np.float64]:
+    # Beyond float64 a long double is infinite: not finite, whoever looks.
+    with np.errstate(over="ignore"):
+        return values.astype(np.float64)
 
 
 def _mean(finite: NDArray[np.float64]) -> float:

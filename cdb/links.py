@@ -6,7 +6,7 @@ The digest is sha256 over canonical JSON, and each event holds that of the one b
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from cdb.errors import BadQuestion, Corrupt, shown
@@ -48,12 +48,14 @@ def _quick_dumps() -> Any:
     options = (
         orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
     )
-    return lambda value: orjson.dumps(value, option=options)
+    return partial(orjson.dumps, option=options)
 
 
 def agrees(event: Mapping[str, Any]) -> bool:
     """Return whether the digest that an event carries is its own."""
-    inside = {name: value for name, value in event.items() if name not in OUTSIDE}
+    inside = dict(event)
+    for name in OUTSIDE:
+        inside.pop(name, None)
     digest = event.get("digest")
     try:
         # Whatever text has this digest is the event's: the quick one will do if it has.

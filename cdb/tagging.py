@@ -1,6 +1,7 @@
 """The tags of a store: created, moved from state to state, pinned, advanced, deleted, compared."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from cdb import affected, deployments, tags
 from cdb.actor import actor
@@ -379,7 +380,7 @@ class Tags:
         said: Document = {} if tag is None else tags.said(tag)
 
         def build(seq: int, at: int) -> Sequence[Document]:
-            more = {"name": name} if fields is None else {}
+            more: dict[str, Any] = {"name": name} if fields is None else {}
             gone = [] if tag is None else [
                 entry(*PLACE, tag.id, tags.KEY, set={"out": seq}, **more)
             ]  # fmt: skip

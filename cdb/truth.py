@@ -55,7 +55,7 @@ def entries(event: Mapping[str, Any]) -> Iterator[Document]:
             and isinstance(made.get("id"), str)
             and isinstance(made.get("document", made), dict)
             and isinstance(made.get("set", made), dict)
-            and all(isinstance(name, str) for name in made.get("unset", ()))
+            and ("unset" not in made or all(isinstance(name, str) for name in made["unset"]))
         ):
             yield made
 

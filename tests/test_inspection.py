@@ -1,11 +1,15 @@
 """Each planted fault has its own code, good constants pass, and a verdict says what becomes."""
 
+import json
 import tracemalloc
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
-from cdb.gates import LIMITS, of_layers, packaged
+from cdb.gates import LIMITS, Gates, of_layers, packaged
 from cdb.inspection import Verdict, inspect
 
 JUNGFRAU = (3, 2, 512, 1024)
@@ -189,6 +193,53 @@ def test_an_array_without_pixels_has_the_wrong_shape():
 def test_what_is_no_number_is_told(dtype):
     (finding,) = verdict_of("epix100a pedestals", np.zeros((704, 768), dtype)).findings[:1]
     assert finding.code == ("dtype" if dtype == "bool" else "kind")
+
+
+@pytest.mark.parametrize("data", ["a text", {"a": 1}, np.zeros(3, "complex64"), None])
+def test_of_what_is_no_array_of_numbers_it_is_said_that_nothing_was_looked_at(data):
+    rules = of_layers([{"lab": {"pedestals": {"zero": {"severity": "warn"}}}}], "a test")
+    verdict = inspect(rules, "lab", "pedestals", data, nothing)
+    assert verdict.outcome == "accepted"
+    assert verdict.notes == ("it is no array of numbers: most rules did not look at it",)
+
+
+# Every rule but those of the kind and the shape, so that values are always looked at.
+SHARP = Gates(({"*": {"*": {
+    "dtype": {"among": ["float32"], "severity": "warn"},
+    "finite": {"share": 0.99, "severity": "warn"},
+    "low": {"value": 1, "share": 0.1, "severity": "warn"},
+    "high": {"value": 2, "severity": "quarantine"},
+    "bad": {"share": 0.1, "severity": "warn"},
+    "zero": {"severity": "warn"},
+    "constant": {"severity": "refuse"},
+    "order": {"falling": [["g0", "g1", "g2"], ["FH", "FM"], ["0", "1"]], "severity": "warn"},
+    "drift": {"value": 1, "share": 0.1, "severity": "warn"},
+}}},), "a test")  # fmt: skip
+
+HUGE = np.longdouble("1e4000") if np.finfo(np.longdouble).maxexp > 10_000 else np.longdouble("inf")
+SHAPES = hnp.array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=4)
+ODD = [np.dtype(spec) for spec in ("O", "V3", "f4,i4", ">f4", ">u8", "f2", "c8", "S2")]
+ARRAYS = st.one_of(
+    hnp.arrays(hnp.scalar_dtypes(), SHAPES),
+    st.builds(np.zeros, SHAPES, st.sampled_from(ODD)),
+    st.builds(np.full, SHAPES, st.sampled_from([HUGE, np.longdouble("nan"), 3e308, -3e308])),
+)
+
+
+@settings(deadline=None)
+@given(
+    data=ARRAYS,
+    before=ARRAYS | st.none(),
+    dettype=st.sampled_from(["jungfrau", "epix10ka", "cspad", "cspad2x2", "uxi", "mine"]),
+    ctype=st.sampled_from(["pedestals", "pixel_status", "pixel_mask", "geometry", "notes"]),
+)
+def test_whatever_comes_gets_a_verdict_that_documents_can_keep(data, before, dettype, ctype):
+    told = nothing() if before is None else before
+    verdict = inspect(SHARP, dettype, ctype, data, lambda: told)
+    kept = json.loads(json.dumps(verdict.as_json(), allow_nan=False))
+    assert kept["outcome"] in ("accepted", "warned", "quarantined", "refused")
+    codes = [finding["code"] for finding in kept["findings"]]
+    assert codes == [code for code in LIMITS if code in codes]
 
 
 def test_of_what_no_rule_is_about_all_passes():
