@@ -75,6 +75,7 @@ def compare(
     dettype: str | None = None,
     dtype: str | None = None,
     as_of: AsOf | None = None,
+    tag: str | None = None,
     allow_pickle: bool = False,
     progress: Progress | None = None,
 ) -> Comparison:
@@ -92,6 +93,8 @@ def compare(
         File type, see `cdb.files.formats.read`.
     as_of : int, datetime or str, optional
         Event or time.
+    tag : str, optional
+        Tag, instead.
     allow_pickle : bool, optional
         Whether to read a pickle: arrays and plain containers only.
     progress : callable, optional
@@ -120,7 +123,9 @@ def compare(
     1.5
     """
     versions = [
-        db.version_by_id(given, as_of=as_of) if isinstance(given, str) and is_id(given) else None
+        db.version_by_id(given, as_of=as_of, tag=tag)
+        if isinstance(given, str) and is_id(given)
+        else None
         for given in (a, b)
     ]
     known = next((version for version in versions if version is not None), None)

@@ -155,10 +155,13 @@ def by_whom(event: Mapping[str, Any]) -> str:
 # The digest and the chain ------------------------------------------------------------------------
 
 
+# Made once: `json.dumps` would make one for each value.
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def canonical(value: object) -> bytes:
     """Return canonical JSON: sorted keys, no spaces, UTF-8."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode()
+    return _ENCODER.encode(value).encode()
 
 
 def digest_of(event: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypedDict
 
 from cdb import trends
 from cdb.bits import has_bits
@@ -302,6 +302,13 @@ class InForce:
     measured: tuple[Version, ...]
 
 
+class _State(TypedDict):
+    """As of when one asks: an event, a time, or a tag."""
+
+    as_of: AsOf | None
+    tag: str | None
+
+
 def stale(
     db: Readable,
     *,
@@ -310,6 +317,7 @@ def stale(
     thresholds: Thresholds | None = None,
     time: Time | None = None,
     as_of: AsOf | None = None,
+    tag: str | None = None,
     last: int = LAST,
     kept: Computed | None = None,
 ) -> list[Condition]:
@@ -319,7 +327,7 @@ def stale(
     ----------
     db : Readable
         To look into.
-    detector, experiment, time, as_of, last : optional
+    detector, experiment, time, as_of, tag, last : optional
         See `in_force`.
     thresholds : Thresholds, optional
         Limits; `DEFAULTS` without them.
@@ -345,7 +353,7 @@ def stale(
     (True, ('19 d old, limit 7 d',))
     """
     there = in_force(
-        db, detector=detector, experiment=experiment, time=time, as_of=as_of, last=last
+        db, detector=detector, experiment=experiment, time=time, as_of=as_of, tag=tag, last=last
     )
     return conditions(db, there, thresholds or Thresholds(), kept=kept)
 
@@ -357,6 +365,7 @@ def in_force(
     experiment: str | None = None,
     time: Time | None = None,
     as_of: AsOf | None = None,
+    tag: str | None = None,
     last: int = LAST,
 ) -> list[InForce]:
     """Return what holds of each type of constant, without reading data.
@@ -373,6 +382,8 @@ def in_force(
         As it stood at this time of validity; now without it.
     as_of : int, datetime or str, optional
         Event or time.
+    tag : str, optional
+        Tag, instead.
     last : int, optional
         So many versions before the one in force make its trend; with 0 no data will be read.
 
@@ -387,8 +398,9 @@ def in_force(
         raise BadQuestion(f"last is {last}; give 0 (no trend) or more")
     now = datetime.now(UTC) if time is None else parse_time(time)
     found: list[InForce] = []
-    for name in _detectors(db, detector, experiment, as_of):
-        found += _of_detector(db, name, experiment, time, as_of, now, last)
+    state: _State = {"as_of": as_of, "tag": tag}
+    for name in _detectors(db, detector, experiment, state):
+        found += _of_detector(db, name, experiment, time, state, now, last)
     if not found:
         # For cron, a name that is mistyped must not read as *fresh*.
         where = " and ".join(each for each in (detector, experiment) if each) or "this store"
@@ -397,14 +409,14 @@ def in_force(
 
 
 def _detectors(
-    db: Readable, detector: str | None, experiment: str | None, as_of: AsOf | None
+    db: Readable, detector: str | None, experiment: str | None, state: _State
 ) -> list[str]:
     if detector is not None:
-        return [db.short_name(detector, as_of=as_of)]
+        return [db.short_name(detector, **state)]
     if experiment is not None:
-        found = db.find(experiment=experiment, as_of=as_of)
+        found = db.find(experiment=experiment, **state)
         return sorted({version.collection for version in found})
-    return sorted(str(each["detector"]) for each in db.detectors(as_of=as_of))
+    return sorted(str(each["detector"]) for each in db.detectors(**state))
 
 
 def _of_detector(
@@ -412,17 +424,17 @@ def _of_detector(
     detector: str,
     experiment: str | None,
     time: Time | None,
-    as_of: AsOf | None,
+    state: _State,
     now: datetime,
     last: int,
 ) -> Iterator[InForce]:
-    constants = db.detector(detector, experiment=experiment, time=time, as_of=as_of).calibconst
+    constants = db.detector(detector, experiment=experiment, time=time, **state).calibconst
     holding = {ctype: constants.version(ctype) for ctype in constants}
-    filed = db.find(detector=detector, experiment=experiment, time=time, as_of=as_of)
+    filed = db.find(detector=detector, experiment=experiment, time=time, **state)
     types = {*holding, *(version.ctype for version in filed)}
     if {version.database for version in holding.values()} - {v.database for v in filed}:
         # What holds is the detector's own, and so is what came before it.
-        filed += db.find(detector=detector, time=time, as_of=as_of)
+        filed += db.find(detector=detector, time=time, **state)
     dark = [v.time for v in filed if v.ctype in DARK and v.time is not None]
     for ctype in sorted(types):
         version = holding.get(ctype)

@@ -68,6 +68,7 @@ def versions_of(
     since: Time | None = None,
     left: bool = False,
     as_of: AsOf | None = None,
+    tag: str | None = None,
 ) -> list[Version]:
     """Return the versions that a trend is of, the oldest first by their begin of validity.
 
@@ -75,7 +76,7 @@ def versions_of(
     ----------
     db : Readable
         Where they are.
-    detector, ctype, experiment, dbsuffix, as_of : optional
+    detector, ctype, experiment, dbsuffix, as_of, tag : optional
         See `Readable.history`.
     since : datetime, int, float or str, optional
         Only versions that are valid from this time or later.
@@ -83,7 +84,9 @@ def versions_of(
         Also those that were retired or replaced.
     """
     begin = None if since is None else parse_time(since)
-    found = db.history(detector, ctype, experiment=experiment, dbsuffix=dbsuffix, as_of=as_of)
+    found = db.history(
+        detector, ctype, experiment=experiment, dbsuffix=dbsuffix, as_of=as_of, tag=tag
+    )
     chosen = [
         version
         for version in found

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cdb import staleness
+from cdb import staleness, trends
 from cdb.database import Database
 from cdb.errors import BadFile, BadQuestion, BadTime, NotFound
 from cdb.staleness import DEFAULTS, Limits, Thresholds, parse, parse_age, read, stale
@@ -39,6 +39,25 @@ def test_what_is_in_force_has_an_age_and_a_trend(any_db):
     assert (status.bad, status.bad_change) == (1 / 144, 1 / 144)
     assert status.mean is None
     assert peds.last_dark.day == 3
+
+
+def test_a_tag_stands_for_a_state(any_db):
+    first, _ = add_dark(any_db, 1, experiment="xpp1")
+    any_db.tags.create("summer26")
+    second, _ = add_dark(any_db, 2, level=200, experiment="xpp1")
+    for asked, ids in ({"tag": "summer26"}, [first.id]), ({}, [first.id, second.id]):
+        (there,) = [
+            each
+            for each in staleness.in_force(any_db, experiment="xpp1", **asked)
+            if each.ctype == "pedestals"
+        ]
+        assert there.version.id == ids[-1]
+        of_trend = trends.versions_of(any_db, JUNGFRAU, "pedestals", experiment="xpp1", **asked)
+        assert [version.id for version in of_trend] == ids
+    found = by_type(any_db, experiment="xpp1", time=day(3), tag="summer26")["pedestals"]
+    assert (found.before, found.mean_change) == (0, None)
+    with pytest.raises(BadQuestion, match="give one of them"):
+        stale(any_db, tag="summer26", as_of=1)
 
 
 @pytest.mark.parametrize(

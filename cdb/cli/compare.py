@@ -82,8 +82,7 @@ def diff_command(
         plots.check(plot)
     dettype = detector.partition("_")[0] if detector else None
     with cdb.open(url) as db:
-        db.tag = tag or db.tag
-        wanted = [db.version_by_id(x, as_of=as_of) for x in sides if isinstance(x, str)]
+        wanted = [db.version_by_id(x, as_of=as_of, tag=tag) for x in sides if isinstance(x, str)]
         nbytes = sum(version.nbytes or 0 for version in wanted)
         nbytes += sum(
             side.stat().st_size for side in sides if isinstance(side, Path) and side.exists()
@@ -93,8 +92,8 @@ def diff_command(
         with output.progress(what, nbytes + downloaded) as progress:
             found = comparison.compare(
                 db, *(side for side in sides if side is not None), ctype=ctype, dettype=dettype,
-                dtype=dtype.lower() if dtype else None, as_of=as_of, allow_pickle=allow_pickle,
-                progress=progress,
+                dtype=dtype.lower() if dtype else None, as_of=as_of, tag=tag,
+                allow_pickle=allow_pickle, progress=progress,
             )  # fmt: skip
     types = {(version.dettype, version.ctype) for version in wanted}
     if len(types) > 1:
@@ -367,10 +366,9 @@ def trend_command(
         plots.check(plot)
     kept = computed.beside_the_cache()
     with cdb.open(url) as db:
-        db.tag = tag or db.tag
         chosen = trends.versions_of(
             db, detector, ctype, experiment=experiment, dbsuffix=dbsuffix, since=since, left=left,
-            as_of=as_of,
+            as_of=as_of, tag=tag,
         )  # fmt: skip
         nbytes = sum(v.nbytes or 0 for v in chosen if not trends.are_kept(v, kept))
         with output.progress(f"reading {output.size(nbytes)}", nbytes) as progress:
@@ -498,10 +496,9 @@ def stale_command(
     limits = _limits(config, {name: value for name, value in given.items() if value is not None})
     kept = computed.beside_the_cache()
     with cdb.open(url) as db:
-        db.tag = tag or db.tag
         there = staleness.in_force(
             db, detector=detector, experiment=experiment,
-            time=options.given_time(time_stamp, time_sec), as_of=as_of, last=last,
+            time=options.given_time(time_stamp, time_sec), as_of=as_of, tag=tag, last=last,
         )  # fmt: skip
         unread = [v for each in there for v in each.measured if not trends.are_kept(v, kept)]
         nbytes = sum(version.nbytes or 0 for version in unread)
