@@ -136,7 +136,8 @@ class Version:
     def findings(self) -> list[dict[str, Any]]:
         """What the rules found when it was added: `code`, `severity`, `message` and more."""
         found = self.meta.get("findings")
-        return found if isinstance(found, list) else []
+        # Other programs may call anything so.
+        return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
     def as_json(self) -> dict[str, Any]:
         """Return the document's fields with `id`, `seq` and `state`."""

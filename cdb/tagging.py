@@ -66,6 +66,7 @@ class Tags:
     def revisions(self, name: str) -> Sequence[Tag]:
         """Return all revisions of a tag, the last one first; errors are those of `get`."""
         cited = parse_tag(name)
+        tags.check_server(self._journal, cited)
         found = tags.revisions(self._journal, self._journal.moment(), cited.name)
         return found or [self.get(name)]
 

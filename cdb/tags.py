@@ -337,7 +337,7 @@ def find(journal: Journal, moment: Moment, cited: TagName) -> Tag:
     WrongServer
         If it is another store's.
     """
-    _check_server(journal, cited)
+    check_server(journal, cited)
     if cited.revision is None:
         tag = last(journal, moment, cited.name)
         if tag is None or tag.out is not None:
@@ -371,7 +371,8 @@ def _no_tag(journal: Journal, moment: Moment, cited: TagName, gone: Tag | None) 
     return f"no tag {shown(cited.name)} is here; {known}"
 
 
-def _check_server(journal: Journal, cited: TagName) -> None:
+def check_server(journal: Journal, cited: TagName) -> None:
+    """Refuse, by `WrongServer`, a tag that is cited with the identity of another store."""
     if cited.server and not journal.identity().startswith(cited.server):
         raise WrongServer(_other_server(cited.name, cited.server, journal.identity()))
 

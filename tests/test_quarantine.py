@@ -10,6 +10,7 @@ import cdb
 from cdb import payload, trends
 from cdb.audit import Audit
 from cdb.backup import Export, Import
+from cdb.constant import version_of
 from cdb.database import Database
 from cdb.errors import BadFile, BadQuestion, NotFound, Refused, WrongState
 from cdb.fsck import Check
@@ -567,3 +568,10 @@ def test_an_approver_that_dies_lets_both_copies_in_or_none(step, transactional):
     assert len(db.quarantined()) == 3 - db.head
     list(Check(db.journal, older_than=0).run())
     assert sees(db, BAD if db.head == 3 else GOOD)
+
+
+@pytest.mark.parametrize("findings", [None, "low", {"code": "low"}, ["low", 1, {"code": "low"}]])
+def test_findings_of_other_programs_are_taken_as_far_as_they_are_some(findings):
+    document = {"_id": "0" * 24, "ctype": "notes", "detector": EPIX, "findings": findings}
+    found = version_of(document, "cdb_xpp1", EPIX).findings
+    assert found == ([{"code": "low"}] if isinstance(findings, list) else [])

@@ -202,6 +202,8 @@ def test_a_tag_may_be_cited_with_its_server(filled):
         got(filled, tag="summer26@00000000")
     with pytest.raises(WrongServer):
         filled.tags.move("summer26@00000000", "testing")
+    with pytest.raises(WrongServer):
+        filled.tags.revisions("summer26@00000000")
     assert filled.tags.get("summer26").state == "open"
 
 

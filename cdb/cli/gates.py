@@ -153,7 +153,7 @@ def _waiting(version: Version) -> dict[str, str]:
         "runs": str(version.runs or "?"),
         "by": str(version.meta.get("uid", "")),
         "S": str(version.seq),
-        "found": "; ".join(f"{_row(f)['code']}: {_row(f)['what']}" for f in version.findings),
+        "found": versions.found_in(version),
     }
 
 

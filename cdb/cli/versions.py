@@ -56,7 +56,15 @@ def print_document(version: Version, *, as_json: bool) -> None:
         output.as_json(version.as_json())
         return
     document = {name: value for name, value in version.as_json().items() if name != "_id"}
+    if version.findings:
+        document["findings"] = found_in(version)
     output.fields({**document, "database": version.database})
+
+
+def found_in(version: Version) -> str:
+    """Return in words what the rules found in a version."""
+    told = ((finding.get("code", ""), finding.get("message", "")) for finding in version.findings)
+    return "; ".join(f"{code}: {message}" for code, message in told)
 
 
 def print_change(version: Version, done: str, *, dry_run: bool, as_json: bool) -> None:

@@ -160,6 +160,14 @@ def test_quarantine_lists_and_approve_lets_in(cdb, ask, lab):
     assert "approve" in cdb("journal").stdout
 
 
+def test_show_tells_what_was_found_in_words(cdb, lab):
+    assert add(cdb, "warned").exit_code == 0
+    (line,) = [each for each in cdb("show", *PEDS).stdout.splitlines() if "findings" in each]
+    assert line.split(maxsplit=1)[1] == (
+        "low: the panel has 100 % of its values below 0; 0 % may be"
+    )
+
+
 def test_approve_wants_a_reason(cdb, lab):
     kept = kept_out(cdb)
     assert cdb("approve", kept).exit_code == 2
