@@ -6,7 +6,6 @@ The digest is sha256 over canonical JSON, and each event holds that of the one b
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
 from typing import Any
 
 from cdb.errors import BadQuestion, Corrupt, shown
@@ -26,29 +25,17 @@ def compact(value: object) -> bytes:
     TypeError, ValueError
         If JSON cannot say it.
     """
-    dumps = _quick_dumps()
-    if dumps is not None:
-        try:
-            text: bytes = dumps(value)
-        except TypeError:
-            return canonical(value)
-        # It writes null for what is no number.
-        if b"null" not in text:
-            return text
-    return canonical(value)
+    import orjson
 
-
-@cache
-def _quick_dumps() -> Any:
-    """Return the writer of orjson, None where it is not installed."""
-    try:
-        import orjson
-    except ImportError:
-        return None
     options = (
         orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
     )
-    return partial(orjson.dumps, option=options)
+    try:
+        text = orjson.dumps(value, option=options)
+    except TypeError:
+        return canonical(value)
+    # It writes null for what is no number.
+    return canonical(value) if b"null" in text else text
 
 
 def agrees(event: Mapping[str, Any]) -> bool:

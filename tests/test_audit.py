@@ -2,11 +2,10 @@
 
 import copy
 import random
-import sys
 
 import pytest
 
-from cdb import links, tokens
+from cdb import tokens
 from cdb.audit import Audit, Finding, Seal
 from cdb.database import Database
 from cdb.errors import BadQuestion, Corrupt
@@ -453,13 +452,3 @@ def test_values_that_are_not_one_are_written_differently(pair):
     left, right = pair
     assert compact({"a": left}) != compact({"a": right})
     assert canonical({"a": left}) != canonical({"a": right})
-
-
-def test_an_audit_needs_no_orjson(memory_db, monkeypatch):
-    monkeypatch.setitem(sys.modules, "orjson", None)
-    links._quick_dumps.cache_clear()
-    db = fill(memory_db)
-    assert found(db) == []
-    where, _ = edit_a_document(db, OtherProgram(db.store))
-    assert [finding.where for finding in found(db)] == [where]
-    links._quick_dumps.cache_clear()

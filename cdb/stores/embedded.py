@@ -20,7 +20,6 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -602,27 +601,20 @@ def _decoded(cursor: sqlite3.Cursor, folder: Path) -> Iterator[Document]:
                 return
             for (body,) in bodies:
                 yield loads(body)
-            loads = _quick_loads()  # there are many
+            loads = _quick_loads  # there are many, worth its import
     finally:
         connection.readers -= 1
 
 
-@cache
-def _quick_loads() -> Callable[[str], Document]:
-    """Return a reader of bodies: orjson where it is installed, which takes a third of the time."""
+def _quick_loads(body: str) -> Document:
+    """Return a document by orjson, which takes a third of the time."""
+    import orjson
+
     try:
-        import orjson
-    except ImportError:
-        return json.loads
-
-    def loads(body: str) -> Document:
-        try:
-            document: Document = orjson.loads(body)
-        except ValueError:  # written past this store: Python takes more
-            document = json.loads(body)
-        return document
-
-    return loads
+        document: Document = orjson.loads(body)
+    except ValueError:  # written past this store: Python takes more
+        document = json.loads(body)
+    return document
 
 
 class _Inexact(ValueError):

@@ -1,11 +1,10 @@
 """What only the store in a folder has."""
 
 import os
-import sys
 
 import pytest
 
-from cdb.stores import embedded, open_store, tables
+from cdb.stores import open_store, tables
 
 
 def test_an_empty_file_is_an_empty_store(tmp_path):
@@ -45,12 +44,3 @@ def test_many_documents_are_read_as_one_is(tmp_path, value):
         store.insert("cdb_x", "y", [{"_id": number, "value": value} for number in range(80)])
         read = [document["value"] for document in store.find("cdb_x", "y")]
         assert {repr(found) for found in read} == {repr(value)}
-
-
-def test_many_documents_are_read_without_orjson_too(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "orjson", None)
-    embedded._quick_loads.cache_clear()
-    with open_store(tmp_path.as_uri()) as store:
-        store.insert("cdb_x", "y", [{"_id": number} for number in range(80)])
-        assert [document["_id"] for document in store.find("cdb_x", "y")] == list(range(80))
-    embedded._quick_loads.cache_clear()
