@@ -56,7 +56,7 @@ def rows(folder: Path) -> list[Row]:
     store = (folder / "transfers").as_uri()
     about = {"detector": DETECTOR, "experiment": EXPERIMENT}
     rng = np.random.default_rng(0)
-    with Database(open_store(store)) as db:
+    with Database(open_store(store), gates="off") as db:
         for ctype in CTYPES:
             db.add(rng.normal(size=SHAPE).astype(np.float32), ctype=ctype, run=3, **about)
         # Of another detector: psana fetches every type of the first.
