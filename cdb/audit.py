@@ -54,6 +54,10 @@ class Finding:
     mended: bool = False
     counts: bool = True
 
+    def as_json(self) -> dict[str, Any]:
+        """Return it for a script; an audit mends nothing."""
+        return {"kind": self.kind, "where": self.where, "what": self.what, "counts": self.counts}
+
 
 @dataclass(frozen=True)
 class Seal:
@@ -307,6 +311,19 @@ class Audit:
         documents = sum(store.count(*place) for place in places_of(store))
         return self.head.seq - self.begin + 1 + documents
 
+    def facts(self) -> dict[str, Any]:
+        """Return for a script what was looked at, once it was."""
+        return {
+            "server": self.journal.identity(),
+            "seq": self.head.seq,
+            "digest": self.head.digest,
+            "events": self.events,
+            "unseen": 0,
+            "emptied": 0,
+            "documents": self.documents,
+            "payloads": self.with_payloads,
+        }
+
     # events ------------------------------------------------------------------------------------
 
     def walk(self) -> Iterator[Finding]:
@@ -451,6 +468,12 @@ class Audit:
                 if fault:
                     what = f"{whose} {fault}; put it back from a copy"
                     yield Finding("payload", f"{database}/{blob_id}", what)
+
+
+def findings_as_json(findings: Sequence[Finding]) -> dict[str, Any]:
+    """Return for a script what was found, and how many of it count."""
+    found = sum(finding.counts for finding in findings)
+    return {"found": found, "findings": [finding.as_json() for finding in findings]}
 
 
 def broken(seal: Seal, carried: Mapping[str, int], head: int, identity: str) -> Iterator[Finding]:

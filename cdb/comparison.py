@@ -54,6 +54,15 @@ class Comparison:
     ctype: str
     difference: Difference
 
+    def as_json(self) -> dict[str, Any]:
+        """Return it for a script."""
+        sides = {
+            name: {"name": side.name, "constant": side.version and side.version.as_json()}
+            for name, side in (("a", self.a), ("b", self.b))
+        }
+        kinds = {"detector_type": self.dettype, "ctype": self.ctype}
+        return {**sides, **kinds, **self.difference.as_json()}
+
 
 def is_id(text: str) -> bool:
     """Return whether a text has the form of a version's id.

@@ -13,14 +13,14 @@ Limits are those of `DEFAULTS`, then of a TOML file, for a type of constant and 
 import re
 import statistics as stdlib
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypedDict
 
-from cdb import trends
+from cdb import lookup, trends
 from cdb.bits import has_bits
 from cdb.computed import Computed
 from cdb.constant import Version
@@ -367,6 +367,7 @@ def in_force(
     as_of: AsOf | None = None,
     tag: str | None = None,
     last: int = LAST,
+    may_read: Callable[[str], bool] = lambda _: True,
 ) -> list[InForce]:
     """Return what holds of each type of constant, without reading data.
 
@@ -386,6 +387,9 @@ def in_force(
         Tag, instead.
     last : int, optional
         So many versions before the one in force make its trend; with 0 no data will be read.
+    may_read : callable, optional
+        From the name of a database to whether it is to be looked into. A detector is left out
+        where one of those is not that its constants are looked for in.
 
     Raises
     ------
@@ -400,6 +404,9 @@ def in_force(
     found: list[InForce] = []
     state: _State = {"as_of": as_of, "tag": tag}
     for name in _detectors(db, detector, experiment, state):
+        places = lookup.places(name, experiment, None, "range")
+        if not all(may_read(place.database) for place in places):
+            continue
         found += _of_detector(db, name, experiment, time, state, now, last)
     if not found:
         # For cron, a name that is mistyped must not read as *fresh*.

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
@@ -43,6 +44,24 @@ class Point:
     def numbers(self) -> Numbers | None:
         """The numbers of all parts together; None if there are none."""
         return joined(part.numbers for part in self.parts) if self.parts else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for a script."""
+        version, numbers = self.version, self.numbers
+        return {
+            "id": version.id,
+            "seq": version.seq,
+            "state": version.state,
+            "valid_from": version.time and version.time.isoformat(),
+            "runs": str(version.runs or "?"),
+            "sha256": version.sha256,
+            "numbers": numbers and numbers.as_json(),
+            "parts": [
+                {"gain": part.gain, "panel": part.panel, **part.numbers.as_json()}
+                for part in self.parts
+            ],
+            "note": self.note,
+        }
 
 
 def by_gain(parts: Iterable[PartNumbers]) -> dict[str | None, Numbers]:

@@ -86,16 +86,7 @@ def _of_store(
     with output.steps("verifying", audit.size) as advance:
         audit.tell(advance)
         findings = list(audit.run())
-    return findings, {
-        "server": db.journal.identity(),
-        "seq": audit.head.seq,
-        "digest": audit.head.digest,
-        "events": audit.events,
-        "unseen": 0,
-        "emptied": 0,
-        "documents": audit.documents,
-        "payloads": payloads,
-    }
+    return findings, audit.facts()
 
 
 def _of_service(
@@ -140,18 +131,17 @@ def _of_service(
 
 
 def _print(findings: Sequence["Finding"], facts: dict[str, Any], *, as_json: bool) -> None:
-    found = sum(finding.counts for finding in findings)
+    from cdb.audit import findings_as_json
+
+    told = findings_as_json(findings)
     if as_json:
-        told = [
-            {"kind": f.kind, "where": f.where, "what": f.what, "counts": f.counts} for f in findings
-        ]
-        output.as_json({**facts, "found": found, "findings": told})
+        output.as_json({**facts, **told})
         return
     if findings:
         output.table([_row(finding) for finding in findings], beneath=["where", "what"])
     number, documents = facts["events"], facts["documents"]
     looked = f"{number} events" + ("" if documents is None else f" and {documents} documents")
-    output.tell(f"{looked} of {facts['server'][:16] or 'an empty store'}: {found} found")
+    output.tell(f"{looked} of {facts['server'][:16] or 'an empty store'}: {told['found']} found")
     if facts["unseen"] or facts["emptied"]:
         output.tell(
             f"{facts['unseen']} events more are not shown to you, and {facts['emptied']} in part: "

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
@@ -100,7 +100,7 @@ def diff_command(
         some = " and ".join(f"{of_type} of {name}" for name, of_type in sorted(types))
         output.say(f"note: {some} are compared, as {found.ctype} of {found.dettype}")
     if as_json:
-        output.as_json(_as_json(found))
+        output.as_json(found.as_json())
     else:
         _print(found)
     if plot:
@@ -151,15 +151,6 @@ def _state(given: str) -> int | str:
         ) from None
     assert found is not None  # for a text there is a state, or an error
     return found
-
-
-def _as_json(found: "Comparison") -> dict[str, Any]:
-    sides = {
-        name: {"name": side.name, "constant": side.version and side.version.as_json()}
-        for name, side in (("a", found.a), ("b", found.b))
-    }
-    kinds = {"detector_type": found.dettype, "ctype": found.ctype}
-    return {**sides, **kinds, **found.difference.as_json()}
 
 
 def _print(found: "Comparison") -> None:
@@ -374,7 +365,7 @@ def trend_command(
         with output.progress(f"reading {output.size(nbytes)}", nbytes) as progress:
             points = trends.trend(db, chosen, panel=panel, gain=gain, kept=kept, progress=progress)
     if as_json:
-        output.as_json([_point_as_json(point) for point in points])
+        output.as_json([point.as_json() for point in points])
     elif points:
         output.table(
             [*_point_rows(points, stat)], beneath=["note"], optional=["S", "state", "runs"]
@@ -395,24 +386,6 @@ def trend_command(
 def _of_part(panel: int | None, gain: str | None) -> str:
     of_gain = "" if gain is None else f", {gain}"
     return of_gain + ("" if panel is None else f", panel {panel}")
-
-
-def _point_as_json(point: "Point") -> dict[str, Any]:
-    version, numbers = point.version, point.numbers
-    return {
-        "id": version.id,
-        "seq": version.seq,
-        "state": version.state,
-        "valid_from": version.time and version.time.isoformat(),
-        "runs": str(version.runs or "?"),
-        "sha256": version.sha256,
-        "numbers": numbers and numbers.as_json(),
-        "parts": [
-            {"gain": part.gain, "panel": part.panel, **part.numbers.as_json()}
-            for part in point.parts
-        ],
-        "note": point.note,
-    }
 
 
 def _point_rows(points: "list[Point]", stat: str) -> Iterator[dict[str, str]]:

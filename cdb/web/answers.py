@@ -1,5 +1,6 @@
 """Answers: JSON, and what becomes of errors, for every dialect in one place."""
 
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -45,8 +46,12 @@ def status_of(error: CalibError) -> int:
 
 
 def as_json(value: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """Return a JSON answer."""
-    return Response(orjson.dumps(value), status, headers, "application/json")
+    """Return a JSON answer; what UTF-8 has no bytes for, of JSON that was stored, is escaped."""
+    try:
+        body = orjson.dumps(value)
+    except TypeError:
+        body = json.dumps(value, allow_nan=False).encode("ascii")
+    return Response(body, status, headers, "application/json")
 
 
 def version(found: Version) -> dict[str, Any]:

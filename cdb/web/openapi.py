@@ -15,6 +15,7 @@ _SAYS = {
     404: "No such thing.",
     405: "No such method here.",
     409: "As things are, this cannot be done.",
+    410: "The bytes were purged.",
     413: "Too large.",
     416: "The payload has no such range.",
     422: "What was sent is no document or payload.",

@@ -67,7 +67,7 @@ async def moment(request: Request, given: Arguments) -> Response:
     return await answers.of_state(service, found, at=at, head=found.head.seq)
 
 
-async def _moment(service: Service, given: Arguments) -> Moment:
+async def moment_of(service: Service, given: Arguments) -> Moment:
     """Return the state that is asked for, by an event, a time or a tag; now without any."""
     asked = {name: given[name] for name in ("experiment", "run", "time") if name in given}
     return await service.moment(given.pop("as_of", None), given.pop("tag", None), **asked)
@@ -77,7 +77,7 @@ async def databases(request: Request, given: Arguments) -> Response:
     """List the databases that may be read."""
     service, caller = service_of(request), caller_of(request)
     if given:
-        moment = await _moment(service, given)
+        moment = await moment_of(service, given)
         found = await service.work(service.db.databases, may_read=caller.may_read, as_of=moment)
     else:
         # Counted once, then told by the journal.
@@ -89,7 +89,7 @@ async def databases(request: Request, given: Arguments) -> Response:
 async def detectors(request: Request, given: Arguments) -> Response:
     """List the detectors whose database may be read."""
     service, caller = service_of(request), caller_of(request)
-    moment = await _moment(service, given)
+    moment = await moment_of(service, given)
     known = await service.work(service.db.detectors, as_of=moment)
     found = [d for d in known if caller.may_read(names.detector_database(d["detector"]))]
     return await answers.of_state(service, moment, detectors=found)
@@ -98,7 +98,7 @@ async def detectors(request: Request, given: Arguments) -> Response:
 async def experiments(request: Request, given: Arguments) -> Response:
     """List the experiments whose database may be read."""
     service, caller = service_of(request), caller_of(request)
-    moment = await _moment(service, given)
+    moment = await moment_of(service, given)
     known = await service.work(service.db.experiments, as_of=moment)
     found = [e for e in known if caller.may_read(names.PREFIX + e["experiment"])]
     return await answers.of_state(service, moment, experiments=found)
@@ -142,7 +142,7 @@ async def constants(request: Request, given: Arguments) -> Response:
                 "`after` holds its own state; leave as_of and tag out after the first page"
             )
         state = own
-    moment = await _moment(service, given | state)
+    moment = await moment_of(service, given | state)
     if page is not None and not page.asked:
         # Documents that no event names take part, as they did in the first page.
         moment = replace(moment, asked=False)
@@ -227,7 +227,7 @@ def _digest(question: Arguments) -> str:
 async def constant(request: Request, given: Arguments) -> Response:
     """Give one version, whether it holds or has left."""
     service = service_of(request)
-    moment = await _moment(service, given)
+    moment = await moment_of(service, given)
     version_id = request.path_params["id"]
     found = await service.read(service.db.version_by_id, version_id, as_of=moment)
     caller_of(request).require_read(found.database)
@@ -237,7 +237,7 @@ async def constant(request: Request, given: Arguments) -> Response:
 async def lineage(request: Request, given: Arguments) -> Response:
     """Say what a constant was made from, and what was made from it."""
     service, caller = service_of(request), caller_of(request)
-    moment = await _moment(service, given)
+    moment = await moment_of(service, given)
     way = given.pop("direction", "both")
 
     def find() -> cdb.lineage.Relative:
@@ -259,7 +259,7 @@ async def lineage(request: Request, given: Arguments) -> Response:
 async def history(request: Request, given: Arguments) -> Response:
     """List all versions of a constant, newest first."""
     service = service_of(request)
-    moment = await _moment(service, given)
+    moment = await moment_of(service, given)
 
     def find() -> list[Version]:
         which = (given["detector"], given.get("experiment"), given.get("dbsuffix"))
@@ -273,7 +273,7 @@ async def history(request: Request, given: Arguments) -> Response:
 async def explain(request: Request, given: Arguments) -> Response:
     """Say of every candidate why it won or lost."""
     service = service_of(request)
-    moment = await _moment(service, given)
+    moment = await moment_of(service, given)
 
     def find() -> cdb.search.Explanation:
         caller_of(request).require_read(*_searched(service, given, moment))

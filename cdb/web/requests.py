@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
 
-from cdb import names, validity
+from cdb import comparison, names, validity
 from cdb.errors import BadPayload, BadQuery, BadQuestion, BadRange, TooLarge, shown
 from cdb.stores.query import MAX_DEPTH, check_query
 
@@ -20,6 +20,7 @@ MAX_JSON = 4 * 2**20  # bytes
 
 _KEY = re.compile("[A-Za-z0-9_.:-]{8,128}")
 _FIELD = re.compile(r"-?[A-Za-z_][A-Za-z0-9_]{0,63}")
+_SHARE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,17})?(e-[0-9]{1,2})?")
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 Schema = dict[str, Any]
@@ -152,6 +153,36 @@ def number(name: str, lowest: int, highest: int) -> Callable[[str], int]:
     return parse
 
 
+def share(name: str) -> Callable[[str], float]:
+    """Return what parses a share, from 0 on: 0.05 is 5 %.
+
+    Examples
+    --------
+    >>> share("max_bad")("0.05"), share("max_bad")("1e-05")
+    (0.05, 1e-05)
+    """
+
+    def parse(text: str) -> float:
+        if not _SHARE.fullmatch(text):
+            raise BadQuestion(f"{name} is {shown(text)}; give a share, as 0.05")
+        return float(text)
+
+    return parse
+
+
+def version_id(text: str) -> str:
+    """Return the id of a version.
+
+    Raises
+    ------
+    BadQuestion
+        If it has not the form of one: `cdb.comparison` takes anything else for a file's path.
+    """
+    if not comparison.is_id(text):
+        raise BadQuestion(f"{shown(text)} is no id of a version; give its 24 digits, as 6156c0...")
+    return text
+
+
 def one_of(name: str, *good: str) -> Callable[[str], str]:
     """Return what parses one of a few words."""
 
@@ -161,6 +192,12 @@ def one_of(name: str, *good: str) -> Callable[[str], str]:
         return text
 
     return parse
+
+
+def yes(name: str) -> Callable[[str], bool]:
+    """Return what parses ``true`` and ``false``."""
+    parse = one_of(name, "true", "false")
+    return lambda text: parse(text) == "true"
 
 
 def fields(text: str) -> list[str]:

@@ -10,7 +10,9 @@ from starlette.routing import BaseRoute
 
 from cdb.lineage import MAX_DEPTH
 from cdb.lookup import RULES
+from cdb.staleness import parse_age
 from cdb.web import (
+    comparing,
     feed,
     metrics,
     openapi,
@@ -105,6 +107,48 @@ BEFORE = Parameter(
 AFTERWARDS = Parameter(
     "b", "After: event, time or tag.", requests.state_or_tag, _SIDE, 42, required=True
 )
+_ID = {"type": "string", "pattern": "^[0-9a-f]{24}$"}
+ONE = Parameter(
+    "a", "Id of a version.", requests.version_id, _ID, "6156c0000000070123456789", required=True
+)
+OTHER = Parameter(
+    "b", "Id of another.", requests.version_id, _ID, "6156c0000000080123456789", required=True
+)
+SINCE = Parameter(
+    "since",
+    "Only what is valid from this time or later.",
+    schema=_TIME,
+    example="2021-10-01T00:00:00Z",
+)
+PANEL = _whole("panel", "Only this panel, from 0.", 0, 2**31 - 1, 3)
+GAIN = Parameter("gain", "Only this gain range.", schema=_TEXT, example="g0")
+ALL = Parameter(
+    "all",
+    "Also versions that were retired or replaced.",
+    requests.yes("all"),
+    {"type": "boolean", "default": False},
+    True,
+)
+LAST = _whole("last", "Versions before that make the trend; 0 reads no data.", 0, 1000, 5)
+MAX_AGE = Parameter(
+    "max_age",
+    "Of dark constants: 90min, 36h, 7d, 2w.",
+    parse_age,
+    {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})? ?(min|h|d|w)$"},
+    "36h",
+)
+
+
+def _share(name: str, says: str, example: float) -> Parameter:
+    schema = {"type": "number", "minimum": 0, "exclusiveMaximum": 10**6}
+    return Parameter(name, says, requests.share(name), schema, example)
+
+
+MAX_BAD = _share("max_bad", "Of bad values: 0.05 is 5 %.", 0.05)
+MAX_BAD_CHANGE = _share("max_bad_change", "Growth of that share.", 0.01)
+MAX_MEAN_CHANGE = _share("max_mean_change", "Change of the mean: 0.1 is 10 %.", 0.1)
+BEGIN = _whole("begin", "Look at this event and later ones only.", 1, 2**53 - 1, 1)
+
 DIRECTION = Parameter(
     "direction",
     "What it was made from, what was made from it, both, or neither.",
@@ -251,6 +295,79 @@ AFFECTED = {
     "last": 12,
     "before": None,
     "after": {"database": "cdb_rixx45619", "id": VERSION["id"]},
+}
+_NUMBERS = {"n": 6, "not_finite": 0, "bad": 0, "mean": 1.5, "rms": 1.6, "std": 0.5, "min": 1.0,
+            "max": 2.0}  # fmt: skip
+_CHANGE = {
+    "gain": None,
+    "panel": None,
+    "size": 6,
+    "changed": 6,
+    "difference": {"n": 6, "mean": 1.5, "rms": 1.5, "min": 1.5, "max": 1.5},
+    "finite_lost": 0,
+    "finite_gained": 0,
+    "bits_gained": {},
+    "bits_lost": {},
+}
+DIFFERENCE = {
+    "a": {"name": VERSION["id"], "constant": VERSION},
+    "b": {"name": VERSION["id"], "constant": VERSION},
+    "detector_type": "epix10ka",
+    "ctype": "pedestals",
+    "kind": "array",
+    "equal": False,
+    "dtype": ["float32", "float32"],
+    "shape": [[2, 3], [2, 3]],
+    "compared": True,
+    "total": _CHANGE,
+    "parts": [_CHANGE],
+    "bit_names": None,
+}
+POINT = {
+    "id": VERSION["id"],
+    "seq": 42,
+    "state": "live",
+    "valid_from": "2021-10-01T00:00:00+00:00",
+    "runs": "7-end",
+    "sha256": VERSION["sha256"],
+    "numbers": _NUMBERS,
+    "parts": [{"gain": None, "panel": None, **_NUMBERS}],
+    "note": "",
+}
+CONDITION = {
+    "detector": "epix10ka_000001",
+    "ctype": "pedestals",
+    "stale": True,
+    "reasons": ["19 d old, limit 7 d"],
+    "id": VERSION["id"],
+    "database": "cdb_rixx45619",
+    "valid_from": "2021-10-01T00:00:00+00:00",
+    "age": 1641600.0,
+    "last_dark": "2021-10-01T00:00:00+00:00",
+    "since_dark": 1641600.0,
+    "bad": 0.0,
+    "bad_change": 0.0,
+    "mean": 1.5,
+    "mean_change": 0.01,
+    "gain": None,
+    "before": 5,
+}
+AUDITED = {
+    "digest": VERSION["sha256"],
+    "events": 42,
+    "unseen": 0,
+    "emptied": 0,
+    "documents": 57,
+    "payloads": False,
+    "found": 1,
+    "findings": [
+        {
+            "kind": "chain",
+            "where": "event 7",
+            "what": "event 7 was changed after it was written",
+            "counts": True,
+        }
+    ],
 }
 
 # Bodies -------------------------------------------------------------------------------------------
@@ -621,6 +738,52 @@ ENDPOINTS = (
         STATE | {"affected": [AFFECTED]},
         (BEFORE, AFTERWARDS, DETECTOR, EXPERIMENT, TIME),
         errors=(400, 401, 403, 404, 409),
+    ),
+    Endpoint(
+        "GET",
+        "/v1/diff",
+        comparing.diff,
+        "What differs between two versions.",
+        STATE | {"diff": DIFFERENCE},
+        (ONE, OTHER, AS_OF, TAG),
+        errors=(400, 401, 403, 404, 410),
+    ),
+    Endpoint(
+        "GET",
+        "/v1/trend",
+        comparing.trend,
+        "How the numbers of a constant went from version to version, the oldest first.",
+        STATE | {"trend": [POINT]},
+        (THE_DETECTOR, THE_CTYPE, *WHERE, SINCE, PANEL, GAIN, ALL, AS_OF, TAG),
+    ),
+    Endpoint(
+        "GET",
+        "/v1/stale",
+        comparing.stale,
+        "How old what is in force is, and how bad pixels and means changed.",
+        STATE | {"stale": [CONDITION]},
+        (
+            DETECTOR,
+            EXPERIMENT,
+            TIME,
+            LAST,
+            MAX_AGE,
+            MAX_BAD,
+            MAX_BAD_CHANGE,
+            MAX_MEAN_CHANGE,
+            AS_OF,
+            TAG,
+        ),
+    ),
+    Endpoint(
+        "GET",
+        "/v1/audit",
+        comparing.audit,
+        "What in the journal or the documents was edited, removed or put in.",
+        STATE | AUDITED,
+        (BEGIN,),
+        errors=(400, 401, 403),
+        needs=Caller.require_admin,
     ),
     Endpoint(
         "GET",

@@ -44,6 +44,10 @@ ASKED: dict[tuple[str, str], tuple[str, Any]] = {
     ("POST", "/v1/tags/{tag}/advance"): ("", {"experiment": "xpp1", "run": 9}),
     ("POST", "/v1/tags/{tag}/delete"): ("", {"dry_run": False}),
     ("GET", "/v1/affected"): ("?a=0&b=summer26", None),
+    ("GET", "/v1/diff"): ("?a={id}&b={id}", None),
+    ("GET", "/v1/trend"): (f"?detector={EPIX}&ctype=pedestals", None),
+    ("GET", "/v1/stale"): ("", None),
+    ("GET", "/v1/audit"): ("", None),
 }
 # What is the same whatever is written; the bytes of a payload never change.
 TIMELESS = {
@@ -85,7 +89,7 @@ def test_an_answer_carries_its_state_and_whose_it_is(
     if isinstance(sent, dict) and "versions" in sent:
         sent = {**sent, "versions": [id_]}
     body = {"content": sent} if isinstance(sent, bytes) else {"json": sent}
-    answer = client.request(method, path.format(**names) + query, **(body if sent else {}))
+    answer = client.request(method, (path + query).format(**names), **(body if sent else {}))
     assert answer.status_code in (200, 201), answer.text
     head = client.get("/v1/info").json()["seq"]
     assert (answer.json()["server"], answer.json()["seq"]) == (made["server"], head)
