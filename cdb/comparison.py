@@ -1,6 +1,5 @@
 """Two constants beside each other: versions in a database, files, or one of each."""
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,11 +7,10 @@ from typing import Any
 from cdb import difference
 from cdb.constant import Version
 from cdb.difference import Difference
+from cdb.drafts import is_id
 from cdb.files import formats
 from cdb.reading import AsOf, Readable
 from cdb.stores.base import Progress
-
-_ID = re.compile("[0-9a-f]{24}")
 
 
 @dataclass(frozen=True)
@@ -62,17 +60,6 @@ class Comparison:
         }
         kinds = {"detector_type": self.dettype, "ctype": self.ctype}
         return {**sides, **kinds, **self.difference.as_json()}
-
-
-def is_id(text: str) -> bool:
-    """Return whether a text has the form of a version's id.
-
-    Examples
-    --------
-    >>> is_id("6156bb801e5184b7eb1e2153"), is_id("peds.npy")
-    (True, False)
-    """
-    return bool(_ID.fullmatch(text))
 
 
 def compare(

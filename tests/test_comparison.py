@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cdb import comparison
+from cdb import drafts
 from cdb.comparison import compare
 from cdb.difference import ArrayDifference, GeometryDifference
 from cdb.errors import BadFile, NotFound, Purged
@@ -78,5 +78,5 @@ def test_a_version_whose_bytes_are_gone_is_trouble(memory_db):
 
 
 def test_an_id_has_a_form():
-    assert comparison.is_id("6156bb801e5184b7eb1e2153")
-    assert not any(map(comparison.is_id, ("", "6156", "6156bb801e5184b7eb1e215g", "summer26")))
+    assert drafts.is_id("6156bb801e5184b7eb1e2153")
+    assert not any(map(drafts.is_id, ("", "6156", "6156bb801e5184b7eb1e215g", "summer26")))

@@ -110,9 +110,9 @@ def diff_command(
 
 def _side(given: str) -> str | Path | None:
     """Return the id of a version, the path of a file, or None for what may be a state."""
-    from cdb import comparison
+    from cdb.drafts import is_id
 
-    if comparison.is_id(given):
+    if is_id(given):
         return given
     path = Path(given)
     is_file = path.exists() and not path.is_dir()

@@ -56,7 +56,7 @@ def check_command(
     A version, named by its ID, is compared with what was in force before it. Exit code 0: it
     passes, 1: it would be quarantined or refused (with --strict: or warned of), 2: trouble.
     """
-    from cdb.comparison import is_id
+    from cdb.drafts import is_id
     from cdb.opening import open_present
 
     is_version = is_id(what) and not Path(what).exists()

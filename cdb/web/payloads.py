@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from cdb import names
+from cdb.drafts import is_id
 from cdb.errors import BadPayload, NotFound, shown
 from cdb.stores.base import Blob
 from cdb.web import answers, requests
@@ -25,7 +26,6 @@ PIECE = 2**20
 IN_MEMORY = 8 * 2**20
 
 _DIGEST = re.compile("[0-9a-f]{64}")
-_ID = re.compile("[0-9a-f]{24}")
 _KNOWING = {"if-none-match", "range"}
 _TYPE = {"Content-Type": "application/octet-stream"}
 
@@ -47,7 +47,7 @@ async def get(request: Request, _: Arguments) -> Response:
                 return light
         data = await service.work(service.db.payload, database, name)
         elsewhere = accelerated(service.settings, service.db.store, name)
-    elif _ID.fullmatch(name):
+    elif is_id(name):
         data = await service.work(service.db.foreign_payload, database, name)
     else:
         raise NotFound(f"{shown(name)} names no payload; give its sha256, 64 hexadecimal digits")

@@ -9,7 +9,8 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
 
-from cdb import comparison, names, validity
+from cdb import names, validity
+from cdb.drafts import is_id
 from cdb.errors import BadPayload, BadQuery, BadQuestion, BadRange, TooLarge, shown
 from cdb.stores.query import MAX_DEPTH, check_query
 
@@ -178,7 +179,7 @@ def version_id(text: str) -> str:
     BadQuestion
         If it has not the form of one: `cdb.comparison` takes anything else for a file's path.
     """
-    if not comparison.is_id(text):
+    if not is_id(text):
         raise BadQuestion(f"{shown(text)} is no id of a version; give its 24 digits, as 6156c0...")
     return text
 
