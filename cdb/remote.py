@@ -22,9 +22,8 @@ from cdb.database import Database
 from cdb.errors import BadQuestion, NotFound
 from cdb.lineage import Relative, relative_of
 from cdb.lookup import Question
-from cdb.moments import Moment
 from cdb.remote_journal import RemoteJournal
-from cdb.remote_tags import RemoteTags
+from cdb.remote_tags import RemoteTags, said_state
 from cdb.search import Candidate, Explanation
 from cdb.stores.cache import Cache, default_cache
 from cdb.stores.cached import CachedStore
@@ -410,20 +409,12 @@ def _time(value: Any) -> str:
     return parse_time(value).isoformat()
 
 
-def _state(value: Any) -> int | str:
-    if isinstance(value, Moment):
-        return value.seq
-    if isinstance(value, Integral) and not isinstance(value, bool):
-        return int(value)
-    return _time(value)
-
-
 def _sort(value: Sort) -> str | None:
     return ",".join(f"{'-' if way < 0 else ''}{name}" for name, way in value) or None
 
 
 _SAID: dict[str, Callable[[Any], Any]] = {
-    "run": parse_run, "time": _time, "as_of": _state, "sort": _sort, "query": json.dumps,
+    "run": parse_run, "time": _time, "as_of": said_state, "sort": _sort, "query": json.dumps,
 }  # fmt: skip
 
 

@@ -82,7 +82,12 @@ class RemoteTags(Tags):
     ) -> Tag:
         """See `Tags.create`."""
         names.check_tag(name)
-        given = {"name": name, "at": _state(at), "base": base, "comment": comment}
+        given = {
+            "name": name,
+            "at": said_state(at),
+            "base": base,
+            "comment": comment,
+        }
         return self._post("/v1/tags", given, dry_run, key)
 
     def move(
@@ -132,7 +137,7 @@ class RemoteTags(Tags):
     ) -> Tag:
         """See `Tags.advance`."""
         given = {
-            "at": _state(at),
+            "at": said_state(at),
             "experiment": experiment,
             "run": None if run is None else parse_run(run),
             "time": None if time is None else parse_time(time).isoformat(),
@@ -158,7 +163,7 @@ def _without_none(given: Mapping[str, Any]) -> Given:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _state(at: AsOf | None) -> int | str | None:
+def said_state(at: AsOf | None) -> int | str | None:
     """Return a state as a request says it."""
     if at is None:
         return None
@@ -175,4 +180,4 @@ def _side(side: AsOf) -> int | str | None:
     """Return what is compared as a request says it."""
     if isinstance(side, str) and names.is_tag(side):
         return str(names.parse_tag(side))
-    return _state(side)
+    return said_state(side)
