@@ -87,10 +87,9 @@ def ls_command(calib: Path, source: str | None, ctype: str | None, as_json: bool
     if as_json:
         output.as_json(found)
     elif found:
-        rows = [{name: _shown(value) for name, value in row.items()} for row in found]
-        for row in rows:
-            del row["first"], row["last"], row["path"]
-        output.table(rows, above="source", beneath=["comment"], optional=["group", "by", "when"])
+        columns = ("source", "type", "runs", "file", "when", "by", "comment")
+        rows = [{name: str(row[name] or "") for name in columns} for row in found]
+        output.table(rows, above="source", beneath=["comment"], optional=["by", "when"])
     else:
         output.say("no files")
 
@@ -201,8 +200,10 @@ def get_command(
 @command(
     "deploy",
     """
-    cdb lcls1 deploy calib peds.npy -d CxiDs1.0:Cspad.0 -c pedestals -r 7-end -m "dark of run 7"
-    cdb lcls1 deploy calib geo.data -d CxiDs1.0:Cspad.0 -c geometry -r 0-end --dry-run
+    cdb lcls1 deploy calib peds.npy -d CxiDs1.0:Cspad.0 -c pedestals -r 7-end \\
+        -m "dark of run 7"
+    cdb lcls1 deploy calib geo.data -d CxiDs1.0:Cspad.0 -c geometry -r 0-end \\
+        --dry-run
     """,
     writes=True,
 )
@@ -253,8 +254,8 @@ def deploy_command(
 @command(
     "remove",
     """
-    cdb lcls1 remove calib -d CxiDs1.0:Cspad.0 -c pedestals -r 7-20 -m "wrong gain"
-    cdb lcls1 remove calib -d CxiDs1.0:Cspad.0 -c pedestals -r 7-END --dry-run
+    cdb lcls1 remove calib -d CxiDs1.0:Cspad.0 -c pedestals -r 7-20 -m dark
+    cdb lcls1 remove calib -d CxiDs1.0:Cspad.0 -c common_mode -r 7-END --dry-run
     """,
     writes=True,
 )
@@ -333,6 +334,8 @@ def _records(folder: Path) -> "Callable[[str], Any]":
 def _row(
     folder: "Folder", span: "Span", file: "CalibFile", records: "Callable[[str], Any]"
 ) -> dict[str, Any]:
+    from cdb.validity import to_the_second
+
     record = records(file.name)
     time = record.time if record else None
     return {
@@ -344,7 +347,7 @@ def _row(
         "last": None if math.isinf(span.last) else int(span.last),
         "file": file.name,
         "path": _text(file.path),
-        "when": time.isoformat() if time else None,
+        "when": to_the_second(time) if time else None,
         "by": record.fields.get("user") if record else None,
         "comment": record.comment if record else None,
     }
@@ -354,10 +357,6 @@ def _span(span: "Span") -> str:
     if span.first == span.last:
         return str(span.first)
     return f"{span.first}-{'end' if math.isinf(span.last) else span.last}"
-
-
-def _shown(value: Any) -> str:
-    return "" if value is None else str(value)
 
 
 def _text(path: Path) -> str:
