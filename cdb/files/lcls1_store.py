@@ -31,7 +31,7 @@ from cdb.errors import (
 )
 from cdb.files import contents, history, lcls1
 from cdb.files.groups import group_of
-from cdb.files.lcls1 import CalibFile, Folder
+from cdb.files.lcls1 import CalibFile, Folder, Skipped, SourceFolder
 from cdb.payload.arrays import dtype_of
 from cdb.stores.base import Blob, Progress, Store
 from cdb.stores.layout import REGISTER_DATABASE
@@ -57,16 +57,18 @@ class Detector:
     ----------
     short, long : str
         Its names.
-    source : str
-        As it stands in the tree.
-    ctypes : mapping of str to Folder
-        Where its constants lie, by type.
+    folders : tuple of SourceFolder
+        Where its constants lie: that in the group of the source first.
     """
 
     short: str
     long: str
-    source: str
-    ctypes: Mapping[str, Folder]
+    folders: tuple[SourceFolder, ...]
+
+    @property
+    def source(self) -> str:
+        """Return its name in the tree."""
+        return self.folders[0].source
 
 
 class _State(NamedTuple):
@@ -94,27 +96,41 @@ class Lcls1Store(Store):
         self._fields: dict[tuple[str, str, _State], Document] = {}
         self._records: dict[tuple[str, _State], list[history.Record]] = {}
         self._files: dict[tuple[str, str], tuple[Path, str]] = {}
+        self._told: set[Skipped] = set()
         self._lock = threading.Lock()
 
     # what there is -----------------------------------------------------------------------------
 
     def _detectors(self) -> dict[str, Detector]:
         """Return the sources of the tree, by short name."""
-        ctypes: dict[tuple[str, str], dict[str, Folder]] = {}
-        for folder in lcls1.walk(self.calib):
+        folders: dict[tuple[str, str], list[SourceFolder]] = {}
+        for folder in lcls1.walk_sources(self.calib, self._tell):
             long = lcls1_names.long_name(folder.source, folder.group)
-            known = ctypes.setdefault((long, folder.source), {})
-            # The tree's own readers look into the group of the source alone.
-            if folder.ctype not in known or folder.group == group_of(folder.source):
-                known[folder.ctype] = folder
+            folders.setdefault((long, folder.source), []).append(folder)
         taken: dict[str, set[int]] = {}
         found = {}
-        for long, source in sorted(ctypes, key=lambda pair: (_table_number(*pair) is None, pair)):
+        for long, source in sorted(folders, key=lambda pair: (_table_number(*pair) is None, pair)):
             dettype = names.detector_type(long)
             number = _number(long, source, taken.setdefault(dettype, set()))
             short = names.short_name(dettype, number)
-            found[short] = Detector(short, long, source, ctypes[long, source])
+            # The tree's own readers look into the group of the source alone.
+            good = sorted(folders[long, source], key=lambda f: f.group != group_of(f.source))
+            found[short] = Detector(short, long, tuple(good))
         return found
+
+    def _folders(self, detector: Detector) -> list[Folder]:
+        """Return where the constants of a detector lie, one folder a type."""
+        found: dict[str, Folder] = {}
+        for place in detector.folders:
+            for folder in lcls1.types_of(place, self._tell):
+                found.setdefault(folder.ctype, folder)
+        return list(found.values())
+
+    def _tell(self, skipped: Skipped) -> None:
+        """Log what is passed over, once."""
+        if skipped not in self._told:
+            self._told.add(skipped)
+            lcls1.warn(skipped)
 
     def _is_experiments(self, database: str) -> bool:
         """Return whether a database is of the experiment whose tree this is."""
@@ -141,8 +157,8 @@ class Lcls1Store(Store):
             return []
         make = partial(self._document, database, detector)
         found = []
-        for folder in detector.ctypes.values():
-            files = lcls1.valid_files(folder.path)
+        for folder in self._folders(detector):
+            files = lcls1.valid_files(folder.path, self._tell)
             records = self._history(folder.path)
             orders = _orders(files, records)
             found += [make(folder, file, records, orders[file.name]) for file in files]
