@@ -562,19 +562,18 @@ def _hide(block: NDArray[np.uint8], panel: Panel, bad: Sequence[BadRegion]) -> N
     edge = panel.more.get("mask_edge_pixels", "0")
     if edge.isdecimal() and (width := min(int(edge), max(block.shape))):
         block[:width], block[-width:], block[:, :width], block[:, -width:] = 0, 0, 0, 0
+    places: tuple[Floats, Floats] | None = None
     for region in bad:
         if region.panel not in (None, panel.name):
             continue
         if region.fs is not None and region.ss is not None:
-            rows = slice(
-                max(0, region.ss[0] - panel.min_ss), max(0, region.ss[1] + 1 - panel.min_ss)
-            )
-            cols = slice(
-                max(0, region.fs[0] - panel.min_fs), max(0, region.fs[1] + 1 - panel.min_fs)
+            rows, cols = (
+                slice(max(0, low - first), max(0, high + 1 - first))
+                for (low, high), first in ((region.ss, panel.min_ss), (region.fs, panel.min_fs))
             )
             block[rows, cols] = 0
         elif region.x is not None and region.y is not None:
-            x, y = _places(panel)
+            x, y = places = places or _places(panel)
             inside = (x >= region.x[0]) & (x <= region.x[1])
             block[inside & (y >= region.y[0]) & (y <= region.y[1])] = 0
 
