@@ -13,12 +13,14 @@ CrystFEL, ``doc/man/crystfel_geometry.5.md``: frame, corner, ``clen`` and ``coff
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cdb.errors import BadFile, BadPayload, BadQuestion, shown
+from cdb.errors import BadFile, BadQuestion, shown
 from cdb.geometry.geom_file import BadRegion, GeomFile, Panel, Vector
+from cdb.geometry.pixels import branches, panel_stack
 from cdb.geometry.segments import Floats, Segment, known_segments, segment
 from cdb.geometry.tiles import Tile, angles_of, tiles
 from cdb.geometry.tree import Geometry, Part
@@ -75,8 +77,7 @@ def from_geometry(
         The axes of the images: ``%`` counts events, ``panel`` panels; without ``panel`` all are
         stacked along ``ss``, as psana does.
     mask : array_like, optional
-        As many values as there are pixels, panel by panel; where it is 0, pixels become bad
-        regions.
+        In the shape that arrays of the detector have; where it is 0, pixels become bad regions.
     compat : bool
         Whether ``corner_x`` and ``corner_y`` are those of the first pixel's centre, half a pixel
         inside of the panel's corner, as psana's converter writes them by mistake.
@@ -105,6 +106,9 @@ def from_geometry(
     if [*dims].count("ss") != 1 or [*dims].count("fs") != 1:
         raise BadQuestion(f"dims {shown(list(dims))} have to have ss and fs once")
     pieces = tiles(geometry, generation=generation, wide=wide)
+    good = None
+    if mask is not None:
+        good = panel_stack(branches(geometry, generation=generation)[-1], np.asarray(mask))
     own = _distance(geometry)
     more = {} if adu_per_eV is None else {"adu_per_eV": _number(adu_per_eV)}
     numbers: dict[int, int] = {}
@@ -123,7 +127,7 @@ def from_geometry(
         comments.append("adu_per_eV = SET ME")
     return GeomFile(
         tuple(panels),
-        bad=() if mask is None else tuple(_bad_regions(pieces, panels, mask)),
+        bad=() if good is None else tuple(_bad_regions(pieces, panels, good)),
         settings=_settings(own if clen is None else clen, photon_energy),
         groups=_groups(panels, numbers),
         comments=tuple(comments),
@@ -194,21 +198,12 @@ def _groups(panels: Sequence[Panel], numbers: dict[int, int]) -> dict[str, tuple
 
 
 def _bad_regions(
-    pieces: Sequence[Tile], panels: Sequence[Panel], mask: ArrayLike
+    pieces: Sequence[Tile], panels: Sequence[Panel], good: NDArray[Any]
 ) -> Iterator[BadRegion]:
     """Yield rectangles that cover the pixels whose mask is 0, each of them once."""
-    heights, width = _heights(pieces), max(tile.cols.stop for tile in pieces)
-    good = np.asarray(mask)
-    if good.size != sum(heights) * width:
-        raise BadPayload(
-            f"a mask of {shown(good.shape)} does not hold {len(heights)} panels of "
-            f"{heights[0]} x {width} pixels"
-        )
-    good = good.reshape(sum(heights), width)
     number = 0
     for tile, panel in zip(pieces, panels, strict=True):
-        first = sum(heights[: tile.panel])
-        block = good[first + tile.rows.start : first + tile.rows.stop, tile.cols] == 0
+        block = good[tile.panel, tile.rows, tile.cols] == 0
         for rows, cols in _rectangles(block):
             yield BadRegion(
                 f"bad{number}",
@@ -438,8 +433,7 @@ def _layout(panels: Sequence[_Placed], shape: tuple[int, int]) -> list[_Spot] | 
     for placed in panels:
         panel = placed.panel
         height, width = panel.shape
-        stacked = not _fixed(panel)
-        number, row = divmod(panel.min_ss, n_rows) if stacked else (0, panel.min_ss)
+        number, row = divmod(panel.min_ss, n_rows)
         if row + height > n_rows or panel.min_fs + width > n_cols:
             return None
         key = panel.data, _fixed(panel), number

@@ -152,14 +152,7 @@ class GeomFile:
     @property
     def distance(self) -> float | None:
         """The number of ``clen`` [m]; None where it stands in the data or nowhere."""
-        text = self.settings.get("clen", "")
-        value, _, unit = text.partition(" ")
-        in_a_metre = {"": 1.0, "m": 1.0, "mm": 1e3}.get(unit.strip())
-        try:
-            number = _parse_number(value)
-        except ValueError:
-            return None
-        return number / in_a_metre if in_a_metre else None
+        return _distance(self.settings.get("clen", ""))
 
 
 @dataclass
@@ -280,7 +273,7 @@ class _Reader:
     def _panel(self, said: _Said) -> Panel:
         texts = dict(said.texts)
         dims = self._dims(said, texts)
-        self._take_clen(texts)
+        apart = self._clen_apart(texts)
         found: dict[str, Any] = {}
         for key, (read, default) in _PANEL_KEYS.items():
             if key in texts:
@@ -289,6 +282,7 @@ class _Reader:
                 raise self.error(said.line, f"panel {shown(said.name)} has no {key}")
             else:
                 found[key] = default
+        found["coffset"] += apart
         more = {key: value for key, (value, _) in texts.items()}
         panel = Panel(name=said.name, dims=dims, more=more, **found)
         if panel.max_fs < panel.min_fs or panel.max_ss < panel.min_ss:
@@ -323,13 +317,18 @@ class _Reader:
             )
         return tuple(dims)
 
-    def _take_clen(self, texts: dict[str, tuple[str, int]]) -> None:
-        """Take the distance that old files have in each panel, if it is one."""
+    def _clen_apart(self, texts: dict[str, tuple[str, int]]) -> float:
+        """Take the distance that old files have in each panel; return how far it is off [m]."""
         if "clen" not in texts:
-            return
+            return 0.0
         clen, line = texts.pop("clen")
-        if self.settings.setdefault("clen", clen) != clen:
-            raise self.error(line, "the panels differ in clen; put the difference into coffset")
+        of_the_file = self.settings.setdefault("clen", clen)
+        if clen == of_the_file:
+            return 0.0
+        own, first = _distance(clen), _distance(of_the_file)
+        if own is None or first is None:
+            raise self.error(line, f"clen = {clen} is not the one of the file, {of_the_file}")
+        return own - first
 
     def _bad_region(self, said: _Said) -> BadRegion:
         texts = dict(said.texts)
@@ -357,6 +356,16 @@ class _Reader:
             for member in members:
                 if member not in names:
                     raise self.error(line, f"{key} has {shown(member)}, which is no panel or group")
+
+
+def _distance(clen: str) -> float | None:
+    value, _, unit = clen.partition(" ")
+    in_a_metre = {"": 1.0, "m": 1.0, "mm": 1e3}.get(unit.strip())
+    try:
+        number = _parse_number(value)
+    except ValueError:
+        return None
+    return number / in_a_metre if in_a_metre else None
 
 
 def _parse_number(text: str) -> float:

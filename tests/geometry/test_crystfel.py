@@ -1,6 +1,5 @@
 """Geometries as CrystFEL's, out and in."""
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -8,10 +7,13 @@ import pytest
 
 from cdb.errors import BadFile, BadName, BadPayload, BadQuestion
 from cdb.geometry import geom_file, tree
+from cdb.geometry.comparison import pixel_shift
 from cdb.geometry.crystfel import BOUND, from_geometry, to_geometry
 from cdb.geometry.defaults import named
 from cdb.geometry.pixels import branches, panel_coordinates
 from tests.geometry.test_tiles import WITH_PIXELS
+
+SMALL = [name for name in WITH_PIXELS if name != "jungfrau16m"]
 
 
 def there_and_back(geometry, *, wide=False, **options):
@@ -26,7 +28,7 @@ def apart(one, other):
 
 
 @pytest.mark.parametrize("wide", [False, True], ids=["asics", "wide pixels"])
-@pytest.mark.parametrize("name", WITH_PIXELS)
+@pytest.mark.parametrize("name", SMALL)
 def test_every_pixel_is_where_it_was_there_and_back(name, wide):
     made = there_and_back(named(name), wide=wide)
     assert apart(named(name), made.geometry) < BOUND
@@ -101,8 +103,20 @@ def test_a_masked_rectangle_is_one_region():
     assert (region.panel, region.ss, region.fs) == ("p0a0", (10, 19), (30, 49))
 
 
+def test_a_mask_is_in_the_shape_of_the_data():
+    mask = np.ones((185, 388, 2))
+    mask[3, 7, 1] = 0
+    made = there_and_back(named("cspad2x2"), mask=mask)
+    assert np.argwhere(made.mask == 0).tolist() == [[1, 3, 7]]
+
+
+def test_an_axis_that_is_the_same_for_all_panels_does_not_keep_them_from_being_stacked():
+    file = from_geometry(named("jungfrau1m"), dims=("%", 0, "ss", "fs"))
+    assert to_geometry(file).geometry.parts[1].key == ("JUNGFRAU:V2", 1)
+
+
 def test_a_mask_of_another_detector_is_refused():
-    with pytest.raises(BadPayload, match=r"a mask of \(2, 2\) does not hold 1 panels of 352 x 384"):
+    with pytest.raises(BadPayload, match=r"\(2, 2\) does not hold 1 panels of 352 x 384"):
         from_geometry(named("epix10ka"), mask=np.ones((2, 2)))
 
 
@@ -194,7 +208,6 @@ def test_dims_have_rows_and_columns():
         from_geometry(named("pnccd"), dims=("%", "fs"))
 
 
-def test_sixteen_million_pixels_take_no_time():
-    start = time.perf_counter()
-    there_and_back(named("jungfrau16m"))
-    assert time.perf_counter() - start < 2
+def test_sixteen_million_pixels_are_no_trouble():
+    geometry = named("jungfrau16m")
+    assert pixel_shift(geometry, there_and_back(geometry).geometry).max < BOUND

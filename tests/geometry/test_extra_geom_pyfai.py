@@ -91,7 +91,7 @@ def folder(tmp_path_factory):
         text = geom_file.format(crystfel.from_geometry(geometry_of(name)))
         (folder / f"{name}.geom").write_text(text)
     for name in PYFAI:
-        path, mask = folder / f"{name}.h5", np.ones(places_of(named(name)).shape[:3])
+        path, mask = folder / f"{name}.h5", np.ones(places_of(named(name)).shape[:-1])
         mask[0, :3, :5] = 0
         distance = pyfai.write(path, named(name), mask=mask)
         (folder / f"{name}.poni").write_text(pyfai.poni(path, distance, wavelength=1e-10))
