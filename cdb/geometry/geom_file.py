@@ -22,7 +22,6 @@ References
 CrystFEL, ``doc/man/crystfel_geometry.5.md`` and ``libcrystfel/src/datatemplate.c``.
 """
 
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from cdb.errors import BadFile, BadQuestion, shown
+from cdb.geometry.tree import parse_number
 
 Vector = tuple[float, float, float]
 
@@ -295,7 +295,7 @@ class _Reader:
         try:
             return read(text)
         except ValueError as error:
-            raise self.error(line, f"{key} {error}") from None
+            raise self.error(line, f"{key} = {error}") from None
 
     def _dims(self, said: _Said, texts: dict[str, tuple[str, int]]) -> tuple[str | int, ...]:
         given = {key: texts.pop(key) for key in sorted(texts) if _DIM.fullmatch(key)}
@@ -335,7 +335,7 @@ class _Reader:
         panel, line = texts.pop("panel", (None, said.line))
         if panel is not None and panel not in self.panels:
             raise self.error(line, f"{said.name} is in a panel {shown(panel)}, which there is not")
-        for keys, read in ((_RANGES, _parse_index), (_LIMITS, _parse_number)):
+        for keys, read in ((_RANGES, _parse_index), (_LIMITS, parse_number)):
             if set(texts) == set(keys):
                 low1, high1, low2, high2 = (self._value(read, key, *texts[key]) for key in keys)
                 if high1 < low1 or high2 < low2:
@@ -362,26 +362,16 @@ def _distance(clen: str) -> float | None:
     value, _, unit = clen.partition(" ")
     in_a_metre = {"": 1.0, "m": 1.0, "mm": 1e3}.get(unit.strip())
     try:
-        number = _parse_number(value)
+        number = parse_number(value)
     except ValueError:
         return None
     return number / in_a_metre if in_a_metre else None
 
 
-def _parse_number(text: str) -> float:
-    try:
-        number = float(text) if text.isascii() and "_" not in text else math.nan
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"= {shown(text)} is no finite number")
-    return number
-
-
 def _parse_index(text: str) -> int:
-    number = _parse_number(text)
+    number = parse_number(text)
     if not (number.is_integer() and 0 <= number < 2**31):
-        raise ValueError(f"= {shown(text)} is no index, a whole number from 0 on")
+        raise ValueError(f"{shown(text)} is no index, a whole number from 0 on")
     return int(number)
 
 
@@ -389,12 +379,12 @@ def _parse_vector(text: str) -> Vector:
     packed = re.sub(r"[ \t]", "", text)
     terms = list(_TERM.finditer(packed))
     if not terms or "".join(term[0] for term in terms) != packed:
-        raise ValueError(f"= {shown(text)} is no direction such as -0.002x +1.0y")
+        raise ValueError(f"{shown(text)} is no direction such as -0.002x +1.0y")
     sums = dict.fromkeys("xyz", 0.0)
     for n, (sign, number, axis) in enumerate(term.groups() for term in terms):
         if n and not sign:
-            raise ValueError(f"= {shown(text)} is no direction such as -0.002x +1.0y")
-        sums[axis] += _parse_number(f"{sign}{number or '1'}")
+            raise ValueError(f"{shown(text)} is no direction such as -0.002x +1.0y")
+        sums[axis] += parse_number(f"{sign}{number or '1'}")
     return sums["x"], sums["y"], sums["z"]
 
 
@@ -402,24 +392,24 @@ def _parse_dim(text: str) -> str | int:
     if text in ("ss", "fs", "%"):
         return text
     if not (text.isascii() and text.isdecimal() and len(text) <= 9):
-        raise ValueError(f"= {shown(text)} is none of ss, fs, % and no index")
+        raise ValueError(f"{shown(text)} is none of ss, fs, % and no index")
     return int(text)
 
 
 def _parse_flag(text: str) -> bool:
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
-    return _parse_number(text) != 0
+    return parse_number(text) != 0
 
 
 _PANEL_KEYS: dict[str, tuple[Callable[[str], Any], Any]] = {
     **dict.fromkeys(_RANGES, (_parse_index, None)),
     "fs": (_parse_vector, None),
     "ss": (_parse_vector, None),
-    "corner_x": (_parse_number, None),
-    "corner_y": (_parse_number, None),
-    "res": (_parse_number, None),
-    "coffset": (_parse_number, 0.0),
+    "corner_x": (parse_number, None),
+    "corner_y": (parse_number, None),
+    "res": (parse_number, None),
+    "coffset": (parse_number, 0.0),
     "data": (str, DATA),
     "no_index": (_parse_flag, False),
 }
