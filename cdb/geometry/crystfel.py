@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cdb.errors import BadFile, BadQuestion, shown
+from cdb.errors import BadFile, BadName, BadQuestion, shown
 from cdb.geometry.geom_file import BadRegion, GeomFile, Panel, Vector
 from cdb.geometry.pixels import branches, panel_stack
 from cdb.geometry.segments import Floats, Segment, known_segments, segment
@@ -35,6 +35,8 @@ _COLUMNS = (
     "HDR parent, its index, object, its index, x0 y0 z0 [um], rotation and tilt around z y x [deg]"
 )
 _MOST_PIXELS = 2**28
+# Nothing that a detector has is larger [m].
+_FARTHEST = 1e6
 # So little is left of sums [um], and means nothing.
 _NOTHING = 1e-9
 
@@ -293,10 +295,10 @@ def to_geometry(
     BadName
         If there is no such sensor.
     BadQuestion
-        If the distance is not known.
+        If the distance is not known, or negative.
     BadFile
-        If the panels do not make up the sensor that was asked for, are not rectangular, or differ
-        in shape.
+        If the panels do not make up the sensor that was asked for, are not rectangular, differ
+        in shape, or stand where no detector does.
 
     Examples
     --------
@@ -311,6 +313,10 @@ def to_geometry(
         raise BadQuestion(
             f"the file has {'no clen' if said is None else f'clen = {said}'}, not a distance; "
             "give one in metres"
+        )
+    if not 0 <= distance < _FARTHEST:
+        raise BadQuestion(
+            f"a detector cannot stand {distance} m behind the sample: a geometry has it downstream"
         )
     if sum(math.prod(panel.shape) for panel in file.panels) > _MOST_PIXELS:
         raise BadFile(f"the file has more than {_MOST_PIXELS} pixels")
@@ -335,6 +341,10 @@ class _Placed:
     def __init__(self, panel: Panel, *, compat: bool) -> None:
         self.panel = panel
         size = 1e6 / panel.res
+        numbers = (size, panel.corner_x * size, panel.corner_y * size, panel.coffset * 1e6)
+        steps = [value * size for value in (*panel.fs, *panel.ss)]
+        if max(map(abs, (*numbers, *steps))) > _FARTHEST * 1e6:
+            raise BadFile(f"panel {panel.name} stands or reaches further than {_FARTHEST:g} m")
         self.fs = _TO_CAMERA @ np.array(panel.fs) * size
         self.ss = _TO_CAMERA @ np.array(panel.ss) * size
         corner = np.array([panel.corner_x * size, panel.corner_y * size, panel.coffset * 1e6])
@@ -416,7 +426,7 @@ def _candidates(wanted: str | None, generation: str) -> Iterator[Segment]:
             continue
         kind = segment(name, generation=generation, wide_centers=True)
         if kind is None:
-            raise BadFile(
+            raise BadName(
                 f"no sensor {shown(name)}; there are {', '.join(known_segments(generation))}"
             )
         yield from (kind,) if kind.regular is None else (kind, kind.regular)
@@ -438,6 +448,9 @@ def _layout(panels: Sequence[_Placed], shape: tuple[int, int]) -> list[_Spot] | 
             return None
         key = panel.data, _fixed(panel), number
         spots.append(_Spot(placed, numbers.setdefault(key, len(numbers)), row, panel.min_fs))
+    pixels = sum(math.prod(placed.panel.shape) for placed in panels)
+    if pixels != len(numbers) * n_rows * n_cols:
+        return None
     covered = np.zeros((len(numbers), n_rows, n_cols), dtype=np.uint8)
     for spot in spots:
         height, width = spot.placed.panel.shape

@@ -180,7 +180,7 @@ def test_asics_that_were_moved_are_no_sensor_unless_asked_for():
 @pytest.mark.parametrize(
     ("change", "options", "error", "sentence"),
     [
-        ({}, {"sensor": "CAMERA"}, BadFile, "no sensor 'CAMERA'; there are SENS2X1:V1"),
+        ({}, {"sensor": "CAMERA"}, BadName, "no sensor 'CAMERA'; there are SENS2X1:V1"),
         ({}, {"sensor": "JUNGFRAU:V1"}, BadFile, "do not cover the pixels of a JUNGFRAU:V1"),
         ({}, {"sensor": "ARCHON:V1"}, BadName, "does not say its shape"),
         ({"fs = x": "fs = x+0.1y"}, {}, BadFile, "panel a: fs and ss are not at right angles"),
@@ -192,6 +192,11 @@ def test_asics_that_were_moved_are_no_sensor_unless_asked_for():
             "a of .2, 4. and b of .2, 5. pix",
         ),
         ({"max_fs = 3": "max_fs = 999999999"}, {}, BadFile, "has more than 268435456 pixels"),
+        ({"corner_y = 0": "corner_y = 1e300"}, {}, BadFile, "panel a stands or reaches further"),
+        ({"res = 5000": "res = 1e-300"}, {}, BadFile, "panel a stands or reaches further"),
+        ({"fs = x": "fs = 1e308x"}, {}, BadFile, "panel a stands or reaches further"),
+        ({"clen = 0.1": "clen = -0.1"}, {}, BadQuestion, "cannot stand -0.1 m behind the sample"),
+        ({}, {"clen": float("nan")}, BadQuestion, "cannot stand nan m"),
         ({"clen = 0.1": ""}, {}, BadQuestion, "the file has no clen, not a distance; give one"),
     ],
 )
@@ -201,6 +206,15 @@ def test_what_is_no_geometry_is_told(change, options, error, sentence):
         text = text.replace(old, new)
     with pytest.raises(error, match=sentence):
         to_geometry(geom_file.parse(text), **options)
+
+
+def test_many_panels_far_apart_in_the_data_take_no_memory():
+    lines = (
+        f"p{n}/corner_x = 0\np{n}/min_ss = {n * 512}\np{n}/max_ss = {n * 512}" for n in range(3000)
+    )
+    head = "clen = 1\nres = 1e4\nmin_fs = 0\nmax_fs = 1\nfs = x\nss = y\ncorner_y = 0\n"
+    made = to_geometry(geom_file.parse(head + "\n".join(lines)))
+    assert made.mask.shape == (3000, 1, 2)
 
 
 def test_dims_have_rows_and_columns():
