@@ -70,7 +70,7 @@ def all_rooms(folder: Path, wire: str | None) -> dict[str, Callable[[], list[Row
         "arrays": lambda: arrays.rows(folder, wire),
         "service": lambda: service.rows(folder, wire),
         "transfers": lambda: transfers.rows(folder),
-        "text_files": lambda: [Row(*row) for row in text_files.rows((2000, 1000))],
+        "text_files": lambda: text_files.rows((2000, 1000)),
     }
 
 

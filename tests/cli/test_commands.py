@@ -36,7 +36,7 @@ WRITES = {
     "approve",
 }  # fmt: skip
 # What is about a folder or a file of this machine, and asks no store.
-HERE = {"cache info", "cache verify", "cache clear", "bundle verify"}
+HERE = {"cache info", "cache verify", "cache clear", "bundle verify", "dcs show", "dcs get"}
 READS = {*NAMES} - WRITES - HERE - {"completion", "serve"}
 # What is about the store as such, or names the states itself.
 AS_OF = READS - {
