@@ -65,6 +65,7 @@ COMMANDS = {
     },
     "LCLS-I": {
         "lcls1": ("lcls1", "Look after a calibration tree: list, check, deploy, remove."),
+        "dcs": ("dcs", "Look into the HDF5 files of the old dcs command."),
     },
     "As in psana": {
         "print": ("psana", "List databases, constants, or print one document."),

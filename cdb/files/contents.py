@@ -6,6 +6,7 @@ file                                        read as
 of ctype geometry                           text; its grammar is checked
 of a ctype in `TEXTS`                       text
 that begins as HDF5 (XTCAV's)               nested dicts
+of ctype common_mode                        one list of float64
 any other                                   array text, see `cdb.files.text`
 =========================================== =====================================================
 """
@@ -23,6 +24,7 @@ from cdb.files import formats
 from cdb.files.groups import type_of
 
 TEXTS = ("geometry", "code_geometry", "filter", "hex_config", "hex_table")
+COMMON_MODE = "common_mode"
 BEGINNING = 2**16  # bytes that hold every header that was ever written
 _NUMBER = re.compile(rb"^[ \t]*[^\s#]", re.MULTILINE)
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -64,7 +66,7 @@ def read(path: Path | str, ctype: str = "") -> Any:
     from cdb.files import text
 
     with formats.readable(path):
-        return text.read(path)
+        return text.read_common_mode(path) if ctype == COMMON_MODE else text.read(path)
 
 
 def fields_of(path: Path | str, ctype: str = "") -> dict[str, str]:
@@ -82,6 +84,8 @@ def fields_of(path: Path | str, ctype: str = "") -> dict[str, str]:
         file is read, all of it where an array's rows alone tell its shape. Where the file cannot
         be read, reading it says why; here only its kind is told.
     """
+    import numpy as np
+
     path = Path(path)
     if ctype in TEXTS:
         return {"data_type": "str"}
@@ -90,6 +94,8 @@ def fields_of(path: Path | str, ctype: str = "") -> dict[str, str]:
         if _begins_as_hdf5(path):
             return {"data_type": "json"}
         dtype, shape = _array_of(path)
+        if ctype == COMMON_MODE:
+            dtype, shape = np.dtype(np.float64), (math.prod(shape),)
     except BadFile:
         return {"data_type": "ndarray"}
     from cdb.payload.arrays import text_of_dtype

@@ -38,7 +38,7 @@ from cdb.validity import RunRange
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PART = ".part"
+PART = ".part"  # as `cdb.files.places` calls what is not in its place yet
 
 
 @dataclass(frozen=True)

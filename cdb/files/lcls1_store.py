@@ -227,7 +227,7 @@ class Lcls1Store(Store):
             "id_data_exp": copied[1],
             "order": order,
             "schema": SCHEMA,
-            "file": os.fsdecode(os.fsencode(file.path)),
+            "file": os.fsencode(file.path).decode("utf-8", "backslashreplace"),
             "group": folder.group,
             "history": dict(told),
             **({"unit": unit} if unit else {}),
@@ -242,19 +242,17 @@ class Lcls1Store(Store):
             self._files[database, made] = path, ctype
         return made
 
-    def _completed(self, document: Document) -> Document:
+    def _completed(self, database: str, document: Document) -> Document:
         """Return a constant's document with what its file begins with."""
-        if "file" not in document:
+        if database == REGISTER_DATABASE:
             return document
-        path, ctype = Path(document["file"]), document["ctype"]
-        key = (document["file"], ctype, _state_of(path))
-        fields = self._fields.get(key)
-        if fields is None:
-            fields = _content(path, ctype)
+        path, ctype = self._file(database, document["id_data"])
+        key = os.fspath(path), ctype, _state_of(path)
+        if key not in self._fields:
             if len(self._fields) >= _MOST_KEPT:
                 self._fields.clear()
-            self._fields[key] = fields
-        return {**document, **fields}
+            self._fields[key] = _content(path, ctype)
+        return {**document, **self._fields[key]}
 
     def _history(self, folder: Path) -> list[history.Record]:
         """Return the records of a folder; none if it has no HISTORY that can be read."""
@@ -274,10 +272,10 @@ class Lcls1Store(Store):
     ) -> Iterator[Document]:
         documents = self._documents(database, collection, query)
         if _asks_for_content(query) or any(_is_content(name) for name, _ in sort):
-            documents = [self._completed(document) for document in documents]
+            documents = [self._completed(database, document) for document in documents]
         found = sort_documents((d for d in documents if matches(query, d)), sort)
         # One by one: of what nobody looks at, no file is opened.
-        return map(self._completed, found[: limit or None])
+        return map(partial(self._completed, database), found[: limit or None])
 
     def _rows(
         self,

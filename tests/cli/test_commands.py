@@ -37,7 +37,9 @@ WRITES = {
 }  # fmt: skip
 # What is about a folder or a file of this machine, and asks no store.
 TREE = {f"lcls1 {name}" for name in ("ls", "check", "path", "get", "deploy", "remove")}
-HERE = {"cache info", "cache verify", "cache clear", "bundle verify", *TREE}
+HERE = {
+    "cache info", "cache verify", "cache clear", "bundle verify", "dcs show", "dcs get", *TREE,
+}  # fmt: skip
 READS = {*NAMES} - WRITES - HERE - {"completion", "serve"}
 # What is about the store as such, or names the states itself.
 AS_OF = READS - {

@@ -102,13 +102,14 @@ def test_modes_are_octal(calib, cdb, mode):
 
 
 def test_deploy_replaces_and_keeps(calib, cdb, ask):
-    planned = ask("lcls1", "deploy", "calib", "mypeds", *SOURCE, "-r", "5-9", "--dry-run")
+    Path("cm").write_text("4 6 30 10")
+    planned = ask("lcls1", "deploy", "calib", "cm", *SOURCE, "-r", "5-9", "--dry-run")
     assert planned["dry_run"]
     assert names(calib) == {"0-end.data", "5-9.data"}
-    done = ask("lcls1", "deploy", "calib", "mypeds", *SOURCE, "-r", "5-9", "-m", "again",
+    done = ask("lcls1", "deploy", "calib", "cm", *SOURCE, "-r", "5-9", "-m", "again",
                "--filemode", "0o600")  # fmt: skip
     path = Path(done["path"])
-    assert text.read(path).shape == (4, 6)
+    assert text.read(path).tolist() == [4, 6, 30, 10]
     assert path.stat().st_mode & 0o777 == 0o600
     assert names(calib) == {"0-end.data", "5-9.data", "HISTORY", Path(done["backup"]).name}
     assert done["before"] == done["after"]

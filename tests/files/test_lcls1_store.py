@@ -1,5 +1,6 @@
 """A tree as a store: it answers what the tree's own readers would, and nobody writes to it."""
 
+import json
 import math
 import os
 import pickle
@@ -13,9 +14,10 @@ from hypothesis import strategies as st
 
 import cdb
 from cdb.cli.main import cli
-from cdb.errors import BadFile, BadQuestion, NotFound, StoreRefused, WrongState
-from cdb.files import contents, lcls1, text
+from cdb.errors import BadFile, BadName, BadQuestion, NotFound, StoreRefused, WrongState
+from cdb.files import contents, lcls1, text, xtcav
 from cdb.files.lcls1_store import Lcls1Store
+from cdb.stores import open_store
 from tests.conftest import DATA
 from tests.files.trees import CSPAD, EPIX, XTCAV, fill, text_of
 
@@ -249,6 +251,28 @@ def test_headers_tell_what_reading_gives(calib, content):
     assert (meta["data_dtype"], meta["data_shape"]) == (str(data.dtype), str(data.shape))
 
 
+@pytest.mark.parametrize("content", ["4 6 30 10\n", "4\n6\n", "# SHAPE (1,2)\n# DTYPE int8\n4 6\n"])
+def test_common_mode_is_one_list(calib, content):
+    folder = fill(calib, CSPAD, "common_mode", "0-end.data")
+    (folder / "0-end.data").write_text(content)
+    with opened(calib) as db:
+        data, meta = db.get(CSPAD, "common_mode", run=7)
+    assert np.array_equal(data, text.read_common_mode(folder / "0-end.data"))
+    assert (meta["data_dtype"], meta["data_shape"]) == ("float64", str(data.shape))
+
+
+def test_hdf5_of_xtcav_is_a_dict(calib):
+    data = {"images": np.arange(6.0).reshape(2, 3), "ROI": {"x0": np.int64(3)}}
+    folder = fill(calib, XTCAV, "lasingoffreference", group="Xtcav::CalibV1")
+    xtcav.write(folder / "1-end.data", data)
+    with opened(calib) as db:
+        got, meta = db.get(f"xtcav_{XTCAV}", "lasingoffreference", run=7)
+        assert np.array_equal(got["images"], data["images"])
+        assert got["ROI"] == data["ROI"]
+        assert meta["dtype"] == "json"
+        assert db.find(detector=f"xtcav_{XTCAV}")[0].nbytes is None
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [
@@ -323,6 +347,50 @@ def test_a_folder_that_may_not_be_read_is_told(calib, monkeypatch):
 def test_a_tree_that_is_not_there_is_told(tmp_path):
     with opened(tmp_path / "calib") as db, pytest.raises(NotFound, match="calib"):
         db.detectors()
+
+
+def test_hostile_names_hide_no_other_and_are_told_once(calib, caplog):
+    folder = fill(calib, CSPAD, "pedestals", "0-end.data", "5-END.data", "9-\n.data")
+    for bad in ("a\nb::CalibV1", "CsPad::CalibV1/no source", "CsPad::CalibV1/x:y z"):
+        (calib / bad / "pedestals").mkdir(parents=True)
+    (folder.parent / os.fsdecode(b"\xff")).mkdir()
+    (folder / "HISTORY").write_bytes(b"file:0-end.data  user:\xff\x1b[31m  cmd\0:x\n\xfe\n")
+    with opened(calib) as db:
+        for _ in range(3):
+            data, meta = db.get(CSPAD, "pedestals", run=7)
+        assert data.tolist() == [0]
+        assert meta["uid"].startswith("\\xff")
+        assert len(db.detectors()) == 1
+    assert caplog.text.count("5-END.data") == 1
+    json.dumps(meta).encode()
+
+
+def test_a_tree_whose_path_is_no_text_is_read(tmp_path):
+    calib = tmp_path / os.fsdecode(b"caf\xe9") / "calib"
+    fill(calib, CSPAD, "pedestals", "0-end.data")
+    with opened(calib) as db:
+        data, meta = db.get(CSPAD, "pedestals", run=7)
+    assert data.tolist() == [0]
+    assert json.dumps(meta, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("url", ["lcls1:calib", "lcls1://host/calib", "lcls1:", "lcls1:///a?b"])
+def test_an_address_names_an_absolute_path(url):
+    with pytest.raises(BadName, match="lcls1|%3F"):
+        cdb.open(url)
+
+
+def test_an_address_may_stand_in_the_environment(calib, monkeypatch):
+    fill(calib, CSPAD, "pedestals", "0-end.data")
+    monkeypatch.setenv("CDB_URL", calib.as_uri().replace("file:", "LCLS1:"))
+    with cdb.open() as db:
+        assert db.get(CSPAD, "pedestals", run=7)[0].tolist() == [0]
+        assert f"of experiment {EXPERIMENT}, read-only" in db.store.describe()
+
+
+def test_stores_alone_do_not_know_trees():
+    with pytest.raises(BadName, match="which `cdb.open` opens"):
+        open_store("lcls1:///some/calib")
 
 
 # While others write ----------------------------------------------------------------------------
