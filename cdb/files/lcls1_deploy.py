@@ -33,6 +33,7 @@ from cdb.errors import (
 from cdb.files import contents, history, lcls1
 from cdb.files.groups import plain_source
 from cdb.files.lcls1 import CALIB, SUFFIX, CalibFile, Report, Span
+from cdb.stores.folders import sync
 from cdb.validity import RunRange
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class _Change:
         with self._beside() as copy:
             shutil.copyfile(path, copy)
             shutil.copystat(path, copy)
-            _sync(copy)
+            sync(copy)
             self.step("backup written")
             while True:
                 backup = path.with_name(f"{path.name}-{history.stamp(moment)[0]}")
@@ -514,14 +515,6 @@ def _claim(part: Path, name: Path) -> bool:
             return False
         part.rename(name)
     return True
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager
