@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA := ../shared/data/lcls1-calib
+# Tests at a time; many of them wait for a server, so one more than small machines have cores.
+WORKERS ?= 3
 
 .PHONY: help install check test demo bench lint-docker clean
 help:
@@ -21,13 +23,13 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 check: install
-	$(BIN)/ruff check . scripts/mongo-for-tests scripts/nginx-for-tests scripts/psana-for-tests
-	$(BIN)/ruff format --check . scripts/mongo-for-tests scripts/nginx-for-tests scripts/psana-for-tests
+	$(BIN)/ruff check . scripts/mongo-for-tests scripts/nginx-for-tests scripts/psana-for-tests scripts/geometry-for-tests
+	$(BIN)/ruff format --check . scripts/mongo-for-tests scripts/nginx-for-tests scripts/psana-for-tests scripts/geometry-for-tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 demo: install
 	$(BIN)/python scripts/demo.py $(DATA)
