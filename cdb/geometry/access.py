@@ -138,13 +138,11 @@ class GeometryAccess:
 
     def _load(self, geometry: Geometry) -> None:
         parts = geometry.parts
-        keys = {part.key for part in parts}
-        tops = dict.fromkeys(part.parent_key for part in parts if part.parent_key not in keys)
         made = [self._made(part.parent, part.parent_index, part.name, part.index) for part in parts]
         for geo, part in zip(made, parts, strict=True):
             numbers = {name: getattr(part, name) for name in tree.NUMBERS} | {"z0": part.z}
             geo.set_geo_pars(**numbers)
-        made += [self._made(None, 0, *key) for key in tops]
+        made += [self._made(None, 0, *key) for key in pixels.tops(geometry)]
         groups: dict[tuple[str, int], GeometryObject] = {}
         for geo in made:
             groups.setdefault((geo.oname, geo.oindex), geo)
@@ -194,7 +192,7 @@ class GeometryAccess:
             text = self._old_text()
         else:
             text = tree.format(self.geometry)
-        Path(path).write_text(text, encoding="utf-8", errors="surrogateescape")
+        _write(Path(os.path.realpath(path)), text)
 
     def _old_text(self) -> str:
         comments = [f"# {self.dict_of_comments[key]}" for key in sorted(self.dict_of_comments)]
@@ -522,6 +520,16 @@ class GeometryAccess:
 
     def reset_cash(self) -> None:
         """Do nothing: there is no cache."""
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file as a whole or not at all."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8", errors="surrogateescape")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _is_text(path_or_text: str) -> bool:
