@@ -114,8 +114,6 @@ class Fit:
     ----------
     sensor : Sensor
         Whose corners they are.
-    name : str
-        Of its part.
     center : ndarray, shape (3,)
         Of the rectangle, in the frame of the survey [um].
     rotation : ndarray, shape (3, 3)
@@ -125,10 +123,14 @@ class Fit:
     """
 
     sensor: Sensor
-    name: str
     center: Values
     rotation: Values
     residuals: Values
+
+    @property
+    def name(self) -> str:
+        """What people call the sensor."""
+        return f"quad {self.sensor.quad} sensor {self.sensor.index}"
 
     @property
     def rms(self) -> float:
@@ -143,7 +145,6 @@ class Fit:
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
         return {
-            "part": self.name,
             "quad": self.sensor.quad,
             "index": self.sensor.index,
             "points": list(self.sensor.numbers),
@@ -180,15 +181,13 @@ class Metrology:
 # Rectangles ------------------------------------------------------------------------------------
 
 
-def fitted(sensors: Sequence[Sensor], name: str) -> tuple[tuple[Fit, ...], tuple[float, float]]:
+def fitted(sensors: Sequence[Sensor]) -> tuple[tuple[Fit, ...], tuple[float, float]]:
     """Lay a rectangle on the corners of each sensor; return the fits and its size.
 
     Parameters
     ----------
     sensors : sequence of Sensor
         All of one kind.
-    name : str
-        What sentences call their part, before its index.
 
     Raises
     ------
@@ -209,7 +208,7 @@ def fitted(sensors: Sequence[Sensor], name: str) -> tuple[tuple[Fit, ...], tuple
                 "see in which order they were measured, and from which side"
             )
         residuals = (measured - center) @ rotation - rectangle
-        fits.append(Fit(sensor, f"{name} {sensor.index}", center, rotation, residuals))
+        fits.append(Fit(sensor, center, rotation, residuals))
     return tuple(fits), size
 
 
@@ -390,7 +389,7 @@ def epix10ka2m(
     """
     found, centroid = levelled(survey) if level else (survey, np.zeros(3))
     sensors = epix_sensors(found, turn % 4, quad_offset % 4)
-    fits, size = fitted(sensors, EPIX)
+    fits, size = fitted(sensors)
     if not quads and len(sensors) != 16:
         raise BadQuestion(
             f"{survey.name}: has {len(sensors)} of 16 segments; where quads are missing, make a "
@@ -593,7 +592,7 @@ def _cspad_rows(
     compat: bool,
 ) -> tuple[tuple[Fit, ...], tuple[float, float], list[Part]]:
     """Return fits, size and rows of the sensors of a cspad."""
-    fits, size = fitted(sensors, CSPAD)
+    fits, size = fitted(sensors)
     if compat:
         from cdb.geometry import metrology_compat
 

@@ -190,7 +190,7 @@ def test_residuals_are_what_the_rectangle_leaves():
     for fit in found.fits:
         assert np.allclose(fit.residuals.mean(axis=0), 0, atol=1e-6)
         assert fit.worst >= fit.rms
-    assert [fit.name for fit in found.fits] == [f"EPIX10KA:V1 {n % 4}" for n in range(16)]
+    assert [fit.name for fit in found.fits] == [f"quad {n // 4} sensor {n % 4}" for n in range(16)]
 
 
 def test_a_corner_off_the_plane_shows_in_the_residuals_along_z():
@@ -210,7 +210,7 @@ def test_the_fit_is_the_best_there_is():
         for p in sensor.segment.points
     )
     sensor = replace(sensor, segment=replace(sensor.segment, points=points))
-    ([fit], size) = metrology.fitted([sensor], "S")
+    ([fit], size) = metrology.fitted([sensor])
     x, y = size[0] / 2, size[1] / 2
     rectangle = np.array([(-x, -y, 0), (-x, y, 0), (x, y, 0), (x, -y, 0)])
     best = np.sum((sensor.corners - fit.center - rectangle @ fit.rotation.T) ** 2)
