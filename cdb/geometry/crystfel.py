@@ -273,8 +273,10 @@ def to_geometry(
         What `geom_file.parse` reads.
     sensor : str, optional
         Name of the sensor that the panels make up, such as ``JUNGFRAU:V1``. By default the one
-        whose pixels are where the file has them; of two that are as good, the later version. Where
-        there is none, or with ``MTRX``, each panel of the file becomes a matrix of pixels.
+        whose pixels are where the file has them, wide ones on the grid of their ASIC or at their
+        centres; of two that are as good, the later version (``JUNGFRAU:V2``, which has the pixels
+        at the gaps at their centres whatever the file says). Where there is none, or with
+        ``MTRX``, each panel of the file becomes a matrix of pixels.
     generation : str
         As for `cdb.geometry.segments.segment`.
     clen : float, optional
