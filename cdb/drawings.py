@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from cdb.geometry.metrology import Metrology
     from cdb.geometry.outlines import Outline
+    from cdb.geometry.survey_check import Check
 
 # Endings of images that are values, not pictures of them.
 IMAGES = (".npy", ".png", ".tif", ".tiff")
@@ -152,6 +153,72 @@ def residuals(path: Path | str, found: "Metrology", *, title: str = "") -> None:
     right.invert_yaxis()
     right.set_xlabel("rms of the residuals [um]")
     plots.save(figure, Path(path))
+
+
+def survey(path: Path | str, found: "Check", over: "Sequence[Outline]" = ()) -> None:
+    """Draw a survey: its points by number, and how far its segments are from flat rectangles.
+
+    Parameters
+    ----------
+    path : Path or str
+        Of the picture.
+    found : Check
+        A survey that was checked.
+    over : sequence of Outline, optional
+        Panels of a geometry, laid over the survey by the middle of both.
+
+    Raises
+    ------
+    BadQuestion, BadFile
+        As `panels`.
+    """
+    plots.check(path)
+    figure = plots.blank(15, 8)
+    figure.suptitle(found.survey.name, fontsize=9)
+    named = [*_HISTOGRAMS.items()]
+    axes = figure.subplot_mosaic(
+        [["map", *row] for row in (["dds", "ddl"], ["dd", "dz3"], ["angle", "angle_xz"])],
+        width_ratios=(3, 1, 1),
+    )
+    ax = axes["map"]
+    for n, quality in enumerate(found.segments):
+        corners = quality.segment.corners
+        around = np.vstack([corners, corners[:1]]) / 1000
+        ax.plot(around[:, 0], around[:, 1], "-", color="C3", lw=1)
+        x, y, _ = corners.mean(axis=0) / 1000
+        ax.text(x, y, str(n), ha="center", va="center", fontsize=8)
+        for point in quality.segment.points:
+            ax.text(point.x / 1000, point.y / 1000, str(point.number), fontsize=6, rotation=45)
+    middle = np.mean([quality.segment.corners.mean(axis=0) for quality in found.segments], axis=0)
+    for around in _over(over, middle):
+        ax.plot(around[:, 0], around[:, 1], "-", color="C0", lw=1)
+    ax.set_aspect("equal")
+    ax.set_xlabel("x [mm]")
+    ax.set_ylabel("y [mm]")
+    for name, label in named:
+        axes[name].hist([getattr(quality, name) for quality in found.segments], bins=30)
+        axes[name].set_xlabel(label, fontsize=8)
+    plots.save(figure, Path(path))
+
+
+_HISTOGRAMS = {
+    "dds": "short sides, difference [um]",
+    "ddl": "long sides, difference [um]",
+    "dd": "diagonals, difference [um]",
+    "dz3": "off the plane [um]",
+    "angle": "angle in the plane [deg]",
+    "angle_xz": "slope along x [deg]",
+}
+
+
+def _over(over: "Sequence[Outline]", middle: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Return panels in the frame of a survey, x to the right and y up [mm]."""
+    if not over:
+        return []
+    # psana's x runs down, its y to the right.
+    turned = [np.column_stack([p.corners[:, 1], -p.corners[:, 0]]) for p in over]
+    shift = middle[:2] - np.mean(turned, axis=(0, 1))
+    return [(np.vstack([each, each[:1]]) + shift) / 1000 for each in turned]
 
 
 # Images ----------------------------------------------------------------------------------------

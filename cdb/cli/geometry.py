@@ -285,7 +285,7 @@ def _displacement_rows(moved: "list[Displacement]") -> Iterator[dict[str, str]]:
 @click.option("--fill", type=float, default=0.0, show_default=True, metavar="VALUE",
               help="Where there is no pixel.")  # fmt: skip
 @click.option("--frame", type=click.Choice(["psana", "lab"]), default="psana", show_default=True,
-              help="Rows along x, as psana shows images, or y up as in the laboratory.")  # fmt: skip
+              help="Rows along x, as psana has images, or y up as in the laboratory.")  # fmt: skip
 @click.option("--no-tilt", is_flag=True, help="Place panels by design, without their tilts.")
 @click.option("--pixel", type=click.FloatRange(min=0, min_open=True), metavar="UM",
               help="Pixel size of the image.  [default: the first sensor's]")  # fmt: skip
@@ -448,14 +448,16 @@ def _assembled(
     stack = pixels.panel_stack(branch, array)
     if stack.dtype == bool:
         stack = stack.astype(np.uint8)
-    if not (np.isfinite(fill) and float(fill).is_integer()) and stack.dtype.kind in "iu":
-        stack = stack.astype(np.float64)
+    whole = stack.dtype.kind in "iu"
+    if whole and not (np.isfinite(fill) and fill.is_integer()):
+        stack, whole = stack.astype(np.float64), False
     x, y, z = pixels.panel_coordinates(branch, tilt=tilt, frame=frame)
     if plane is not None:
         x, y = pixels.project(x, y, z, plane)
     size = pixels.scale_size(branch) if pixel is None else pixel
     index = ImageIndex(*pixels.indexes(x, y, size, frame=frame))
-    image = index.assemble(stack, dtype=stack.dtype, vbase=fill)
+    empty = np.empty(index.shape, dtype=stack.dtype)
+    image = index.assemble(stack, vbase=int(fill) if whole else fill, out=empty)
     return image, (float(np.nanmin(x)) - size / 2, float(np.nanmin(y)) - size / 2), size
 
 

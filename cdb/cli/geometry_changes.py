@@ -229,7 +229,10 @@ def _add(
 
 # convert, default ------------------------------------------------------------------------------
 
-FORMS = ("psana", "crystfel")
+# Forms, and the endings by which a file to write says which one it wants.
+FORMS = {"psana": (), "crystfel": (".geom",), "pyfai": (".h5", ".nxs")}
+# Of a photon of 1 eV [m], CODATA 2018.
+_HC = 1.239841984e-6
 
 
 @command(
@@ -238,20 +241,21 @@ FORMS = ("psana", "crystfel")
     cdb geometry convert 0-end.data -o detector.geom
     cdb geometry convert -e rixx45619 -d epixhr2x2_000001 -r 125 --to crystfel
     cdb geometry convert aligned.geom --clen 0.125 --sensor JUNGFRAU:V2 -o aligned.data
+    cdb geometry convert 0-end.data -o camera.h5
     """,
 )
 @which_geometry
-@click.option("--to", "form", type=click.Choice(FORMS),
-              help="Form.  [default: crystfel for a FILE.geom to write, else psana]")  # fmt: skip
+@click.option("--to", "form", type=click.Choice([*FORMS]),
+              help="Form.  [default: by the ending of -o: .geom, .h5, else psana]")  # fmt: skip
 @_out
 @click.option("--clen", type=float, metavar="M", help="Distance of the detector [m].")
 @click.option("--sensor", metavar="NAME",
               help="What panels of a .geom make up: JUNGFRAU:V2, ...; MTRX: none.")  # fmt: skip
-@click.option("--photon-energy", type=float, metavar="EV", help="For a .geom [eV].")
+@click.option("--photon-energy", type=float, metavar="EV", help="For a .geom or a .poni [eV].")
 @click.option("--data-path", default="/entry_1/data_1/data", show_default=True, metavar="PATH",
               help="Where a .geom finds the data in HDF5.")  # fmt: skip
 @click.option("--mask", type=options.file_path, metavar="ARRAY",
-              help="Pixels with 0 become bad regions of a .geom.")  # fmt: skip
+              help="0 where pixels are bad; for a .geom and for pyFAI.")  # fmt: skip
 @click.option("--rounded", is_flag=True, help="Whole um, as LCLS's programs write geometries.")
 @click.option("--compat", is_flag=True,
               help="Corners of a .geom are centres of pixels, as psana writes them.")  # fmt: skip
@@ -271,9 +275,10 @@ def convert_command(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Write a geometry in another form: CrystFEL's .geom, or psana's text.
+    """Write a geometry in another form: CrystFEL's .geom, pyFAI's NeXus, or psana's text.
 
-    A .geom that is read keeps its panels: those that make up a known sensor become one again.
+    CrystFEL's is what EXtra-geom reads too; for pyFAI a .poni is written beside the .h5. A .geom
+    that is read keeps its panels: those that make up a known sensor become one again.
     """
     from cdb.geometry import crystfel, geom_file, tree
 
@@ -290,10 +295,12 @@ def convert_command(
         note = f"corner pixels are within {made.off:.3g} um of the file; {hidden} are bad there"
     else:
         found = where.read()
-    to_geom = target is not None and target.suffix.lower() == ".geom"
     if form is None:
-        form = "crystfel" if to_geom else "psana"
-    if form == "crystfel":
+        ending = "" if target is None else target.suffix.lower()
+        form = next((name for name, endings in FORMS.items() if ending in endings), "psana")
+    if form == "pyfai":
+        text = _write_pyfai(found, target, mask, photon_energy, yes=yes)
+    elif form == "crystfel":
         text = geom_file.format(
             crystfel.from_geometry(
                 found.geometry, clen=None if is_geom else clen, photon_energy=photon_energy,
@@ -302,17 +309,34 @@ def convert_command(
         )  # fmt: skip
     else:
         text = tree.format(found.geometry, decimals=tree.LCLS_DECIMALS if rounded else None)
+    if form != "pyfai" and not (as_json and target is None):
+        write(text, target, yes=yes)
     if as_json:
-        if target is not None:
-            write(text, target, yes=yes)
         output.as_json({"from": found.as_json(), "form": form, "text": text,
                         "file": None if target is None else str(target)})  # fmt: skip
         return
-    write(text, target, yes=yes)
     if note:
         output.say(f"note: {note}")
     if target is not None:
         output.tell(f"{target}: {form}")
+
+
+def _write_pyfai(
+    found: Found, target: Path | None, mask: Path | None, energy: float | None, *, yes: bool
+) -> str:
+    """Write the NeXus file and the .poni beside it; return the text of that."""
+    from cdb.geometry import pyfai
+
+    if target is None:
+        raise click.UsageError("pyFAI's form is an HDF5 file; give its name with -o")
+    beside = target.with_suffix(".poni")
+    there = [str(path) for path in (target, beside) if path.exists()]
+    if there and not yes:
+        raise failure(f"{' and '.join(there)} there already; take another name, or say --yes")
+    distance = pyfai.write(target, found.geometry, mask=_mask(mask))
+    text = pyfai.poni(target.name, distance, wavelength=_HC / energy if energy else None)
+    write(text, beside, yes=True)
+    return text
 
 
 def _mask(path: Path | None) -> Any:

@@ -23,7 +23,7 @@ _SPECIAL = {
 @command(
     "metrology",
     """
-    cdb geometry metrology om.txt
+    cdb geometry metrology om.txt --plot survey.png
     cdb geometry metrology om.txt --family epix10ka2m --turn 3 -o geometry.data
     cdb geometry metrology om.txt --family cspad-xpp --mend --plot residuals.png
     """,
@@ -35,7 +35,10 @@ _SPECIAL = {
 @click.option("-o", "--output", "target", type=options.file_path, metavar="FILE",
               help="Write the geometry to this file.")  # fmt: skip
 @click.option("--plot", type=options.file_path, metavar="FILE",
-              help="Draw the residuals: a .png, .pdf or .svg.")  # fmt: skip
+              help="Draw the residuals, or the survey: a .png, .pdf or .svg.")  # fmt: skip
+@click.option("--over", type=options.file_path, metavar="GEOMETRY",
+              help="Draw the panels of this geometry over the survey.")  # fmt: skip
+@click.option("--full", is_flag=True, help="All quantities of the check, in two tables.")
 @click.option("--mend", is_flag=True,
               help="Replace mistyped z values by the plane of the other corners.")  # fmt: skip
 @click.option("--turn", type=click.IntRange(0, 3), default=0,
@@ -64,6 +67,8 @@ def metrology_command(
     family: str | None,
     target: Path | None,
     plot: Path | None,
+    over: Path | None,
+    full: bool,
     mend: bool,
     flat: bool,
     tolerance_xy: float | None,
@@ -84,8 +89,10 @@ def metrology_command(
     from cdb.geometry import survey_check
 
     make = _maker(family, {**special, "use_z": not flat, "compat": compat})
-    if make is None and (target or plot):
-        raise click.UsageError("-o and --plot are about a geometry; say which --family it is of")
+    if make is None and target:
+        raise click.UsageError("-o writes a geometry; say which --family it is of")
+    if over and (make is not None or not plot):
+        raise click.UsageError("--over is for a --plot of the survey, without --family")
     if plot:
         plots.check(plot)
     read = surveys.read(survey)
@@ -99,10 +106,16 @@ def metrology_command(
     found = None if make is None else make(read)
     if found is not None:
         _write(found, target, plot, str(survey), yes=yes)
+    elif plot:
+        _plot_survey(plot, check, over)
     if as_json:
         output.as_json(_as_json(check, found, mend=mend))
         return
-    _print_check(check, mend=mend, brief=found is not None)
+    if full:
+        _print_all(check)
+    elif found is None:
+        _print_check(check)
+    _say(check, mend=mend)
     if found is not None:
         _print_fits(found, target)
 
@@ -167,31 +180,59 @@ def _as_json(check: "Check", found: "Metrology | None", *, mend: bool) -> dict[s
     }
 
 
-def _print_check(check: "Check", *, mend: bool, brief: bool) -> None:
-    if not brief:
+def _plot_survey(path: Path, check: "Check", over: Path | None) -> None:
+    from cdb import drawings
+    from cdb.cli.which_geometry import read_file
+    from cdb.geometry.outlines import outlines
+
+    panels = () if over is None else outlines(read_file(over).geometry)
+    drawings.survey(path, check, panels)
+
+
+def _print_check(check: "Check") -> None:
+    output.table(
+        [
+            {
+                "segment": quality.segment.name,
+                "short": f"{abs(quality.sa):.1f}",
+                "long": f"{abs(quality.la):.1f}",
+                "angle": f"{quality.angle:.5f}",
+                **{name: f"{getattr(quality, name):.1f}" for name in ("dd", "dds", "ddl")},
+                "dz3": f"{quality.dz3:.1f}",
+            }
+            for quality in check.segments
+        ],
+        above="segment",
+    )
+
+
+def _print_all(check: "Check") -> None:
+    """Print the tables of LCLS's program, with a digit more."""
+    from cdb.geometry.survey_check import HEIGHTS, SIDES
+
+    for names in (SIDES, HEIGHTS):
         output.table(
             [
                 {
                     "segment": quality.segment.name,
-                    "short": f"{abs(quality.sa):.1f}",
-                    "long": f"{abs(quality.la):.1f}",
-                    "angle": f"{quality.angle:.5f}",
-                    **{name: f"{getattr(quality, name):.1f}" for name in ("dd", "dds", "ddl")},
-                    "slope x": f"{quality.angle_xz:.5f}",
-                    "slope y": f"{quality.angle_yz:.5f}",
-                    "dz3": f"{quality.dz3:.1f}",
+                    **{
+                        name: f"{getattr(quality, name):.{5 if 'angle' in name else 1}f}"
+                        for name in names
+                    },
                 }
                 for quality in check.segments
             ],
-            optional=["slope x", "slope y"],
+            above="segment",
         )
+
+
+def _say(check: "Check", *, mend: bool) -> None:
     for line in check.survey.passed_over:
         output.say(f"note: line {line} is neither a point nor a title, and is passed over")
     for warning in check.warnings:
         output.say(f"warning: {warning}")
-    if mend:
-        for error in check.typing_errors:
-            output.say(f"mended: point {error.points[0].number} has z {error.z:.1f} now")
+    for error in check.typing_errors if mend else ():
+        output.say(f"mended: point {error.points[0].number} has z {error.z:.1f} now")
 
 
 def _print_fits(found: "Metrology", target: Path | None) -> None:
