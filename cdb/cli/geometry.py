@@ -8,7 +8,15 @@ import click
 
 from cdb.cli import geometry_changes, metrology, options, output
 from cdb.cli.command import command, failure, group
-from cdb.cli.which_geometry import Found, Where, read_file, text_of, which_geometry
+from cdb.cli.which_geometry import (
+    Found,
+    Where,
+    parsed,
+    read_file,
+    replace,
+    text_of,
+    which_geometry,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,8 +32,9 @@ if TYPE_CHECKING:
 SAME = 1e-3
 
 _out = click.option(
-    "-o", "--output", "target", type=options.file_path, required=True, metavar="FILE"
-)
+    "-o", "--output", "target", type=options.file_path, required=True, metavar="FILE",
+    help="Write this file.",
+)  # fmt: skip
 _data = options.together(
     click.option("--data", type=options.file_path, metavar="ARRAY",
                  help="The array: a .npy file, or array text."),
@@ -150,21 +159,28 @@ def check_command(where: Where, as_json: bool) -> None:
     from cdb.geometry import findings
 
     where.require_alone("detector")
-    text = None if where.file is None else text_of(where.file)
-    try:
-        found = where.read()
-    except BadFile as error:
-        if text is None:
-            raise
-        told = [findings.Finding("error", "grammar", str(error))]
+    if where.file is None:
+        told = _findings_of(where.read())
     else:
-        told = findings.check(found.geometry, panels=_panels_of(found.dettype))
+        text = text_of(where.file)
+        try:
+            found = parsed(text, where.file, where.dettype)
+        except BadFile as error:
+            told = [findings.Finding("error", "grammar", str(error))]
+        else:
+            told = _findings_of(found)
     if as_json:
         output.as_json([finding.as_json() for finding in told])
     else:
         _print_findings(told)
     bad = any(finding.severity == "error" for finding in told)
     click.get_current_context().exit(1 if bad else 0)
+
+
+def _findings_of(found: Found) -> "list[Finding]":
+    from cdb.geometry import findings
+
+    return findings.check(found.geometry, panels=_panels_of(found.dettype))
 
 
 def _panels_of(dettype: str | None) -> Sequence[int] | None:
@@ -274,9 +290,9 @@ def _displacement_rows(moved: "list[Displacement]") -> Iterator[dict[str, str]]:
 @command(
     "image",
     """
-    cdb geometry image -e rixx45619 -d epixhr2x2_000001 -r 125 -c pedestals -o peds.png
+    cdb geometry image -d epixhr2x2_000001 -r 125 -c pedestals -o peds.png
     cdb geometry image 0-end.data --data sum.npy -o sum.tiff
-    cdb geometry image 0-end.data --data peds.npy --gain 0 --fill nan -o peds.npy
+    cdb geometry image 0-end.data --data dark.npy --gain 0 --fill nan -o image.npy
     """,
 )
 @which_geometry
@@ -291,7 +307,7 @@ def _displacement_rows(moved: "list[Displacement]") -> Iterator[dict[str, str]]:
               help="Pixel size of the image.  [default: the first sensor's]")  # fmt: skip
 @click.option("--plane", type=float, metavar="Z",
               help="Project along rays from the origin onto the plane at z [um].")  # fmt: skip
-@options.yes
+@replace
 @options.json_
 def image_command(
     where: Where,
@@ -338,7 +354,7 @@ def image_command(
     "plot",
     """
     cdb geometry plot 0-end.data -o panels.png
-    cdb geometry plot -e rixx45619 -d epixhr2x2_000001 -r 125 -c pedestals -o peds.pdf
+    cdb geometry plot -d epixhr2x2_000001 -r 125 -c pedestals -o peds.pdf
     """,
 )
 @which_geometry

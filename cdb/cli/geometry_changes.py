@@ -8,7 +8,7 @@ import click
 
 from cdb.cli import options, output
 from cdb.cli.command import command, failure
-from cdb.cli.which_geometry import Found, Where, text_of, which_geometry
+from cdb.cli.which_geometry import Found, Where, replace, text_of, which_geometry
 
 if TYPE_CHECKING:
     from cdb.geometry.tree import Geometry, Key, Part
@@ -40,7 +40,7 @@ _changes = options.together(
     options.run_end_option("Last run of the new constant, or end.  [default: end]"),
     options.comment,
     options.gates,
-    options.yes,
+    replace,
     options.dry_run,
     options.json_,
 )  # fmt: skip
@@ -58,9 +58,9 @@ def _angle(name: str) -> Callable[[Any], Any]:
 
 @command(
     "move",
-    """
+    r"""
     cdb geometry move 0-end.data --part QUAD:0 --x 12.5 -o moved.data
-    cdb geometry move -e rixx45619 -d epixhr2x2_000001 -r 125 --part CAMERA:0 \\
+    cdb geometry move -e rixx45619 -d epixhr2x2_000001 -r 125 --part CAMERA:0 \
         --z -500 --add -m "detector moved back" --dry-run
     """,
     writes=True,
@@ -83,9 +83,9 @@ def move_command(where: Where, part: str, parent: str | None, **others: Any) -> 
 
 @command(
     "rotate",
-    """
+    r"""
     cdb geometry rotate 0-end.data --part QUAD:0 --z 0.02 --tilt -o turned.data
-    cdb geometry rotate -e rixx45619 -d epixhr2x2_000001 -r 125 --part CAMERA:0 \\
+    cdb geometry rotate -e rixx45619 -d epixhr2x2_000001 -r 125 --part CAMERA:0 \
         --z 90 --add --dry-run
     """,
     writes=True,
@@ -128,6 +128,8 @@ def _change(
     """Write the geometry with one part changed, or add it."""
     from cdb.geometry import tree
 
+    if not any(by.values()):
+        raise click.UsageError("by how much? give --x, --y or --z")
     if add and target is not None:
         raise click.UsageError("--add adds a constant and -o writes a file; give one of them")
     if not add and (run_end, comment, gates) != (None, None, None):
@@ -240,7 +242,7 @@ _HC = 1.239841984e-6
     """
     cdb geometry convert 0-end.data -o detector.geom
     cdb geometry convert -e rixx45619 -d epixhr2x2_000001 -r 125 --to crystfel
-    cdb geometry convert aligned.geom --clen 0.125 --sensor JUNGFRAU:V2 -o aligned.data
+    cdb geometry convert aligned.geom --clen 0.125 -o aligned.data
     cdb geometry convert 0-end.data -o camera.h5
     """,
 )
@@ -259,7 +261,7 @@ _HC = 1.239841984e-6
 @click.option("--rounded", is_flag=True, help="Whole um, as LCLS's programs write geometries.")
 @click.option("--compat", is_flag=True,
               help="Corners of a .geom are centres of pixels, as psana writes them.")  # fmt: skip
-@options.yes
+@replace
 @options.json_
 def convert_command(
     where: Where,
@@ -363,7 +365,7 @@ def _mask(path: Path | None) -> Any:
 @click.argument("dettype", required=False, metavar="[TYPE]")
 @click.option("--panels", type=click.IntRange(min=1), metavar="N", help="How many it has.")
 @_out
-@options.yes
+@replace
 @options.json_
 def default_command(
     dettype: str | None, panels: int | None, target: Path | None, yes: bool, as_json: bool

@@ -8,9 +8,11 @@ from click.core import ParameterSource
 
 from cdb.cli import geometry_changes, options, output
 from cdb.cli.command import command
+from cdb.cli.which_geometry import replace
 
 if TYPE_CHECKING:
     from cdb.geometry.metrology import Metrology
+    from cdb.geometry.survey import Segment
     from cdb.geometry.survey_check import Check
 
 # Options that some families have, by the name of the argument.
@@ -60,7 +62,7 @@ _SPECIAL = {
 @click.option("--tolerance-z", type=float, metavar="UM",
               help="What a corner may be off the plane of the others.  [default: 100]")  # fmt: skip
 @click.option("--compat", is_flag=True, help="The numbers of LCLS's programs, in whole um.")
-@options.yes
+@replace
 @options.json_
 def metrology_command(
     survey: Path,
@@ -193,7 +195,7 @@ def _print_check(check: "Check") -> None:
     output.table(
         [
             {
-                "segment": quality.segment.name,
+                **_segment_row(quality.segment),
                 "short": f"{abs(quality.sa):.1f}",
                 "long": f"{abs(quality.la):.1f}",
                 "angle": f"{quality.angle:.5f}",
@@ -201,9 +203,14 @@ def _print_check(check: "Check") -> None:
                 "dz3": f"{quality.dz3:.1f}",
             }
             for quality in check.segments
-        ],
-        above="segment",
+        ]
     )
+
+
+def _segment_row(segment: "Segment") -> dict[str, str]:
+    first, *_, last = (point.number for point in segment.points)
+    quad = "" if segment.quad is None else str(segment.quad)
+    return {"quad": quad, "points": f"{first} to {last}"}
 
 
 def _print_all(check: "Check") -> None:
@@ -214,7 +221,7 @@ def _print_all(check: "Check") -> None:
         output.table(
             [
                 {
-                    "segment": quality.segment.name,
+                    **_segment_row(quality.segment),
                     **{
                         name: f"{getattr(quality, name):.{5 if 'angle' in name else 1}f}"
                         for name in names
@@ -222,7 +229,7 @@ def _print_all(check: "Check") -> None:
                 }
                 for quality in check.segments
             ],
-            above="segment",
+            above="quad",
         )
 
 

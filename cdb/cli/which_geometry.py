@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _OF_CONSTANTS = ("detector", "experiment", "dbsuffix", "run", "time", "version")
 
 
+replace = click.option("-y", "--yes", is_flag=True, help="Replace a file that is there.")
+
+
 @dataclass(frozen=True)
 class Found:
     """A geometry that was read.
@@ -124,9 +127,13 @@ class Where:
 
 def read_file(path: Path, dettype: str | None = None) -> Found:
     """Return the geometry in a file: a geometry text, or CrystFEL's if it ends in .geom."""
+    return parsed(text_of(path), path, dettype)
+
+
+def parsed(text: str, path: Path, dettype: str | None = None) -> Found:
+    """Return the geometry in the text of a file."""
     from cdb.geometry import crystfel, geom_file, tree
 
-    text = text_of(path)
     if path.suffix.lower() == ".geom":
         geometry = crystfel.to_geometry(geom_file.parse(text, str(path))).geometry
     else:
