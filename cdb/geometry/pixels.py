@@ -424,9 +424,12 @@ def indexes(
         If the pixel size is not above 0.
     """
     begin = _Image(x, y, pixel_size, offset, frame)
-    if frame:
-        return _truncated(begin.y, y, -1, pixel_size), _truncated(begin.x, x, 1, pixel_size)
-    return _truncated(begin.x, x, 1, pixel_size), _truncated(begin.y, y, 1, pixel_size)
+    along_x = _truncated(begin.x, x, 1, pixel_size)
+    along_y = _truncated(begin.y, y, -1 if frame else 1, pixel_size)
+    if begin.has_missing:
+        missing = (along_x == NOWHERE) | (along_y == NOWHERE)
+        along_x[missing] = along_y[missing] = NOWHERE
+    return (along_y, along_x) if frame else (along_x, along_y)
 
 
 def point_indexes(
@@ -461,16 +464,18 @@ class _Image:
         if not pixel_size > 0:
             raise BadQuestion(f"a pixel of an image is larger than 0 um, not {pixel_size}")
         before_x, before_y = (max(0.0, by) * pixel_size for by in offset or (0, 0))
-        self.x = _extreme(x, np.min, np.nanmin) - before_x - pixel_size / 2
+        self.x = float(x.min())
+        self.y = float(y.max() if frame else y.min())
+        self.has_missing = math.isnan(self.x) or math.isnan(self.y)
+        if self.has_missing:
+            self.x = float(np.nanmin(x))
+            self.y = float(np.nanmax(y) if frame else np.nanmin(y))
+        # Half a pixel comes last, as in psana.
+        self.x = self.x - before_x - pixel_size / 2
         if frame:
-            self.y = _extreme(y, np.max, np.nanmax) + before_y + pixel_size / 2
+            self.y = self.y + before_y + pixel_size / 2
         else:
-            self.y = _extreme(y, np.min, np.nanmin) - before_y - pixel_size / 2
-
-
-def _extreme(values: Floats, quick: Any, careful: Any) -> float:
-    found = float(quick(values))
-    return float(careful(values)) if math.isnan(found) else found
+            self.y = self.y - before_y - pixel_size / 2
 
 
 def _truncated(begin: float, values: Floats, sign: int, pixel_size: float) -> Indices:
