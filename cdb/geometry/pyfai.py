@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cdb.errors import BadFile, BadPayload, BadQuestion, shown
+from cdb.errors import BadFile, BadQuestion, shown
+from cdb.geometry.pixels import branches, panel_stack
 from cdb.geometry.tiles import Tile, placements, tiles
 from cdb.geometry.tree import Geometry
 
@@ -107,7 +108,7 @@ def write(
     name : str
         Of the detector.
     mask : array_like, optional
-        As many values as there are pixels, panel by panel; 0 where a pixel is bad.
+        In the shape that arrays of the detector have; 0 where a pixel is bad.
     generation, wide
         As for `corners`.
 
@@ -133,12 +134,6 @@ def write(
         raise BadFile(f"panels of {', '.join(map(str, shapes))} pixels do not stack to an image")
     ((shape, kind),) = shapes.items()
     whole = (len(placed) * shape[0], shape[1])
-    bad = None if mask is None else np.asarray(mask) == 0
-    if bad is not None and bad.size != whole[0] * whole[1]:
-        raise BadPayload(
-            f"a mask of {shown(bad.shape)} does not hold {len(placed)} panels of "
-            f"{shape[0]} x {shape[1]} pixels"
-        )
     distance = distance_of(geometry, generation=generation)
     found = corners(geometry, distance=distance, generation=generation, wide=wide)
     about: dict[str, Any] = {
@@ -152,8 +147,9 @@ def write(
         "orientation": np.int32(3),
         "pixel_size": np.array([kind.rows.pitch, kind.cols.pitch]) / 1e6,
     }
-    if bad is not None:
-        about["mask"] = bad.reshape(whole).astype(np.int8)
+    if mask is not None:
+        good = panel_stack(branches(geometry, generation=generation)[-1], np.asarray(mask))
+        about["mask"] = (good == 0).reshape(whole).astype(np.int8)
     _write_nexus(Path(path), name, about, found, whole)
     return distance
 

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from cdb.geometry import crystfel, geom_file, pyfai, tree
+from cdb.errors import BadFile, BadQuestion
+from cdb.geometry import crystfel, geom_file, lpd, pyfai, tree
 from cdb.geometry.defaults import named
 from cdb.geometry.pixels import branches, panel_coordinates
 from cdb.geometry.tree import Geometry, Part
 from tests.geometry import programs
 
-pytest.importorskip("h5py", reason="NeXus files need h5py")
+h5py = pytest.importorskip("h5py", reason="NeXus files need h5py")
 
 OURS = {
     "agipd": "AGIPD_1MGeometry",
@@ -45,6 +46,8 @@ for kind in {list(THEIRS)!r}:
     example = getattr(extra_geom, kind).example()
     example.write_crystfel_geom(folder / f"{{kind}}.geom", clen=0.5, photon_energy=9000)
     np.save(folder / f"{{kind}}.npy", example.get_pixel_positions())
+lpd = extra_geom.LPD_1MGeometry.example()
+lpd.to_h5_file_and_quad_positions(folder / "lpd.h5")
 for name in {PYFAI!r}:
     poni = load(str(folder / f"{{name}}.poni"))
     shape = poni.detector.shape
@@ -91,7 +94,7 @@ def folder(tmp_path_factory):
         text = geom_file.format(crystfel.from_geometry(geometry_of(name)))
         (folder / f"{name}.geom").write_text(text)
     for name in PYFAI:
-        path, mask = folder / f"{name}.h5", np.ones(places_of(named(name)).shape[:3])
+        path, mask = folder / f"{name}.h5", np.ones(places_of(named(name)).shape[:-1])
         mask[0, :3, :5] = 0
         distance = pyfai.write(path, named(name), mask=mask)
         (folder / f"{name}.poni").write_text(pyfai.poni(path, distance, wavelength=1e-10))
@@ -137,3 +140,35 @@ def test_pyfai_reads_our_file(folder, name):
     two_theta = np.arctan2(np.hypot(x, y), z)
     np.testing.assert_allclose(theirs["two_theta"], two_theta, rtol=0, atol=1e-6)
     assert theirs["bad"] == 15
+
+
+def test_a_file_of_the_lpd_is_read(folder):
+    theirs = tiles_of_lpd(np.load(folder / "LPD_1MGeometry.npy"))
+    geometry = lpd.read(folder / "lpd.h5", distance=0.2)
+    assert tree.parse(tree.format(geometry)) == geometry
+    ours = places_of(geometry).reshape(theirs.shape)
+    np.testing.assert_allclose(ours, theirs + [0, 0, 0.2], rtol=0, atol=1e-12)
+
+
+def test_quadrants_of_the_lpd_may_be_given(folder, tmp_path):
+    with h5py.File(folder / "lpd.h5") as old, h5py.File(tmp_path / "lpd.h5", "w") as new:
+        given = [tuple(old[f"Q{n}/Position"][:2]) for n in range(1, 5)]
+        for n in range(1, 5):
+            old.copy(f"Q{n}", new)
+            del new[f"Q{n}/Position"]
+    parts = lpd.read(tmp_path / "lpd.h5", given).parts
+    assert parts == lpd.read(folder / "lpd.h5").parts
+    with pytest.raises(BadFile, match=r"lpd\.h5 has no place of Q1; give the quadrants"):
+        lpd.read(tmp_path / "lpd.h5")
+    with pytest.raises(BadQuestion, match="quadrants are 4 pairs of x and y, not"):
+        lpd.read(tmp_path / "lpd.h5", given[:3])
+
+
+def test_what_is_no_file_of_the_lpd_is_told(tmp_path):
+    (tmp_path / "text.h5").write_text("no HDF5")
+    with pytest.raises(BadFile, match=r"text\.h5 cannot be read as HDF5"):
+        lpd.read(tmp_path / "text.h5")
+    with h5py.File(tmp_path / "odd.h5", "w") as file:
+        file["Q1/Position"] = "here"
+    with pytest.raises(BadFile, match="no place of Q1"):
+        lpd.read(tmp_path / "odd.h5")
