@@ -242,17 +242,23 @@ def compare_command(
     which rows changed. The exit code is 0 if no corner moved further than --within, 1 if one did,
     2 if something went wrong.
     """
+    from cdb.geometry.comparison import pixel_shift
     from cdb.geometry.outlines import displacements
 
     first, second = (_one_of_two(given, as_of, tag, url) for given in (a, b))
     told = displacements(first.geometry, second.geometry)
     moved = [panel for panel in told if panel.corner > within]
+    shift = pixel_shift(first.geometry, second.geometry)
     if as_json:
-        output.as_json({"a": first.as_json(), "b": second.as_json(),
-                        "panels": [panel.as_json() for panel in told]})  # fmt: skip
+        panels = [panel.as_json() for panel in told]
+        output.as_json({"a": first.as_json(), "b": second.as_json(), "pixels": shift.as_json(),
+                        "panels": panels})  # fmt: skip
     else:
         output.table([*_displacement_rows(moved)], optional=["panel in B"])
-        output.tell(f"{len(moved)} of {len(told)} panels moved by more than {within:g} um")
+        output.tell(
+            f"{len(moved)} of {len(told)} panels moved by more than {within:g} um; all pixels by "
+            f"{shift.rms:.3f} um rms"
+        )
     click.get_current_context().exit(1 if moved else 0)
 
 

@@ -1,6 +1,6 @@
 """Commands that write geometries: move, rotate, convert, default."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -253,6 +253,8 @@ _HC = 1.239841984e-6
 @click.option("--clen", type=float, metavar="M", help="Distance of the detector [m].")
 @click.option("--sensor", metavar="NAME",
               help="What panels of a .geom make up: JUNGFRAU:V2, ...; MTRX: none.")  # fmt: skip
+@click.option("--quadrant", "quadrants", type=(float, float), multiple=True, metavar="X Y",
+              help="Of an LPD's FILE.h5: place of a quadrant [mm]; four times.")  # fmt: skip
 @click.option("--photon-energy", type=float, metavar="EV", help="For a .geom or a .poni [eV].")
 @click.option("--data-path", default="/entry_1/data_1/data", show_default=True, metavar="PATH",
               help="Where a .geom finds the data in HDF5.")  # fmt: skip
@@ -269,6 +271,7 @@ def convert_command(
     target: Path | None,
     clen: float | None,
     sensor: str | None,
+    quadrants: Sequence[tuple[float, float]],
     photon_energy: float | None,
     data_path: str,
     mask: Path | None,
@@ -280,23 +283,13 @@ def convert_command(
     """Write a geometry in another form: CrystFEL's .geom, pyFAI's NeXus, or psana's text.
 
     CrystFEL's is what EXtra-geom reads too; for pyFAI a .poni is written beside the .h5. A .geom
-    that is read keeps its panels: those that make up a known sensor become one again.
+    that is read keeps its panels: those that make up a known sensor become one again. A FILE.h5
+    that is read is the LPD's.
     """
     from cdb.geometry import crystfel, geom_file, tree
 
     where.require_alone()
-    is_geom = where.file is not None and where.file.suffix.lower() == ".geom"
-    note = ""
-    if is_geom and where.file is not None:
-        made = crystfel.to_geometry(
-            geom_file.parse(text_of(where.file), str(where.file)),
-            sensor=sensor, clen=clen, compat=compat,
-        )  # fmt: skip
-        found = Found(made.geometry, str(where.file), None, None)
-        hidden = int((made.mask == 0).sum())
-        note = f"corner pixels are within {made.off:.3g} um of the file; {hidden} are bad there"
-    else:
-        found = where.read()
+    found, note = _read_form(where, sensor, clen, quadrants, compat=compat)
     if form is None:
         ending = "" if target is None else target.suffix.lower()
         form = next((name for name, endings in FORMS.items() if ending in endings), "psana")
@@ -305,7 +298,8 @@ def convert_command(
     elif form == "crystfel":
         text = geom_file.format(
             crystfel.from_geometry(
-                found.geometry, clen=None if is_geom else clen, photon_energy=photon_energy,
+                found.geometry, clen=clen,
+                photon_energy=photon_energy,
                 mask=_mask(mask), compat=compat, data=data_path,
             )
         )  # fmt: skip
@@ -321,6 +315,35 @@ def convert_command(
         output.say(f"note: {note}")
     if target is not None:
         output.tell(f"{target}: {form}")
+
+
+def _read_form(
+    where: Where,
+    sensor: str | None,
+    clen: float | None,
+    quadrants: Sequence[tuple[float, float]],
+    *,
+    compat: bool,
+) -> tuple[Found, str]:
+    """Return a geometry that may have another form, and what is to be said of that."""
+    from cdb.geometry import crystfel, geom_file, lpd
+
+    file = where.file
+    ending = "" if file is None else file.suffix.lower()
+    if quadrants and ending != ".h5":
+        raise click.UsageError("--quadrant is for a FILE.h5 of the LPD")
+    if file is None or ending not in (".geom", ".h5"):
+        return where.read(), ""
+    if ending == ".h5":
+        geometry = lpd.read(file, quadrants or None, distance=clen or 0.0)
+        note = "" if clen else "the file does not know the distance: --clen says it"
+        return Found(geometry, str(file), None, None), note
+    made = crystfel.to_geometry(
+        geom_file.parse(text_of(file), str(file)), sensor=sensor, clen=clen, compat=compat
+    )
+    bad = int((made.mask == 0).sum())
+    note = f"corner pixels are within {made.off:.3g} um of the file; {bad} are bad there"
+    return Found(made.geometry, str(file), None, None), note
 
 
 def _write_pyfai(

@@ -25,14 +25,23 @@ def quad(folder):
     return "quad.data"
 
 
+ADD = ("add", *WHICH[:4], "-r", "5", "-t", "2021-10-01T00:00:00Z")
+
+
 @pytest.fixture
 def in_force(cdb, quad):
-    """The same as a constant, with an array beside it; the id of the geometry."""
-    add = ("add", *WHICH[:4], "-r", "5", "-t", "2021-10-01T00:00:00Z")
-    added = cdb(*add, "-c", "geometry", "-f", quad, "-i", "txt", "--json")
+    """The same as a constant; its id."""
+    added = cdb(*ADD, "-c", "geometry", "-f", quad, "-i", "txt", "--json")
     assert added.exit_code == 0, added.stderr
+    return json.loads(added.stdout)["_id"]
+
+
+@pytest.fixture
+def gains(cdb, in_force):
+    """Pedestals beside it, of seven gain ranges; their id."""
     np.save("peds.npy", np.stack([PANELS + n for n in range(7)]))
-    assert cdb(*add, "-c", "pedestals", "-f", "peds.npy").exit_code == 0
+    added = cdb(*ADD, "-c", "pedestals", "-f", "peds.npy", "--json")
+    assert added.exit_code == 0, added.stderr
     return json.loads(added.stdout)["_id"]
 
 
@@ -157,10 +166,14 @@ def test_compare_says_how_far_panels_moved(cdb, quad, in_force):
     assert result.exit_code == 1
     row = result.stdout.splitlines()[1].split()
     assert row[-6:-3] == ["+0.000", "+12.500", "+0.000"]
-    assert result.stdout.splitlines()[-1] == "1 of 4 panels moved by more than 0.001 um"
+    assert (
+        result.stdout.splitlines()[-1]
+        == "1 of 4 panels moved by more than 0.001 um; all pixels by 6.250 um rms"
+    )
     assert cdb("geometry", "compare", quad, "moved.data", "--within", "13").exit_code == 0
     told = json.loads(cdb("geometry", "compare", quad, "moved.data", "--json").stdout)
     assert [panel["corner"] for panel in told["panels"]] == [0, 12.5, 0, 0]
+    assert told["pixels"]["max"] == pytest.approx(12.5)
 
 
 @pytest.mark.parametrize(("other", "said"), [("mygeo", "1 panels of 704 x 768"), ("none", "none")])
@@ -169,9 +182,8 @@ def test_trouble_of_compare_gives_2(cdb, quad, other, said):
     assert (result.exit_code, said in result.stderr, result.stdout) == (2, True, "")
 
 
-def test_a_version_that_is_no_geometry_is_not_compared(cdb, ask, in_force):
-    peds = ask("show", *WHICH, "-c", "pedestals")["id"]
-    result = cdb("geometry", "compare", in_force, peds)
+def test_a_version_that_is_no_geometry_is_not_compared(cdb, in_force, gains):
+    result = cdb("geometry", "compare", in_force, gains)
     assert (result.exit_code, "is pedestals of" in result.stderr) == (2, True)
 
 
@@ -185,7 +197,7 @@ def test_an_image_of_a_file_has_the_pixels_where_they_are(cdb, quad):
     assert np.array_equal(np.load("i.npy"), image_of(PANELS))
 
 
-def test_an_image_of_a_constant_takes_one_gain_range(cdb, ask, in_force):
+def test_an_image_of_a_constant_takes_one_gain_range(cdb, ask, gains):
     without = cdb("geometry", "image", *WHICH, "-c", "pedestals", "-o", "i.npy")
     assert (without.exit_code, Path("i.npy").exists()) == (1, False)
     assert "has the gain ranges FH, FM, FL, AHL-H" in without.stderr
@@ -243,7 +255,7 @@ def test_what_makes_no_image_is_said(cdb, quad, array, said):
     assert (result.exit_code, said in result.stderr, Path("i.npy").exists()) == (1, True, False)
 
 
-def test_pictures_of_panels(cdb, ask, quad, in_force):
+def test_pictures_of_panels(cdb, ask, quad, in_force, gains):
     assert cdb("geometry", "plot", quad, "-o", "p.svg").stdout == "p.svg: 4 panels\n"
     told = ask("geometry", "plot", *WHICH, "-c", "pedestals", "--gain", "FH", "-o", "p.png")
     assert (told["file"], told["panels"]) == ("p.png", 4)
@@ -375,6 +387,25 @@ def test_pyfai_gets_two_files(cdb, quad):
     again = cdb("geometry", "convert", quad, "-o", "q.h5")
     assert (again.exit_code, "--yes" in again.stderr) == (1, True)
     assert cdb("geometry", "convert", quad, "-o", "q.h5", "--yes", "--json").exit_code == 0
+
+
+def test_an_lpd_is_read(cdb, ask, folder):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File("lpd.h5", "w") as file:
+        for quadrant in range(1, 5):
+            for module in range(1, 5):
+                where = f"Q{quadrant}/M{module}"
+                file[f"{where}/Position"] = (0.0, 130.0 * module)
+                for tile in range(1, 17):
+                    file[f"{where}/T{tile:02}/Position"] = (65.0 * (tile > 8), 17.0 * (tile % 8))
+    places = [("-300", "11"), ("1", "300"), ("300", "-11"), ("-1", "-300")]
+    words = [word for xy in places for word in ("--quadrant", *xy)]
+    result = cdb("geometry", "convert", "lpd.h5", *words, "-o", "lpd.data")
+    assert (result.exit_code, "does not know the distance" in result.stderr) == (0, True)
+    assert ask("geometry", "show", "lpd.data")["panels"] == 256
+    wrong = cdb("geometry", "convert", "lpd.h5", *words[:3])
+    assert (wrong.exit_code, "quadrants are 4 pairs" in wrong.stderr) == (1, True)
+    assert cdb("geometry", "convert", "lpd.data", *words).exit_code == 2
 
 
 def test_rounded_is_what_lcls_writes(cdb, quad):
