@@ -175,7 +175,6 @@ def survey(path: Path | str, found: "Check", over: "Sequence[Outline]" = ()) -> 
     plots.check(path)
     figure = plots.blank(15, 8)
     figure.suptitle(found.survey.name, fontsize=9)
-    named = [*_HISTOGRAMS.items()]
     axes = figure.subplot_mosaic(
         [["map", *row] for row in (["dds", "ddl"], ["dd", "dz3"], ["angle", "angle_xz"])],
         width_ratios=(3, 1, 1),
@@ -195,7 +194,7 @@ def survey(path: Path | str, found: "Check", over: "Sequence[Outline]" = ()) -> 
     ax.set_aspect("equal")
     ax.set_xlabel("x [mm]")
     ax.set_ylabel("y [mm]")
-    for name, label in named:
+    for name, label in _HISTOGRAMS.items():
         axes[name].hist([getattr(quality, name) for quality in found.segments], bins=30)
         axes[name].set_xlabel(label, fontsize=8)
     plots.save(figure, Path(path))

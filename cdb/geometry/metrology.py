@@ -344,7 +344,7 @@ def epix10ka2m(
     use_z: bool = True,
     level: bool = True,
     center: tuple[float, float] = CENTER,
-    at: tuple[float, float, float] = (0.0, 0.0, NEAR),
+    at: tuple[float, float, float] | None = None,
     angle: float | None = None,
     compat: bool = False,
 ) -> Metrology:
@@ -368,14 +368,14 @@ def epix10ka2m(
         Of the camera in the frame of the survey, if quads are missing from it [um]. These are
         put where they are by design; `quads` must be given.
     at : (float, float, float), optional
-        Of the camera in the frame of the interaction point [um].
+        Of the camera in the frame of the interaction point [um]; by default 10 cm behind it.
     angle : float, optional
         Of the camera there [deg]; by default what turns quad 0 to the upper left corner of
         an image.
     compat : bool, optional
         Give the numbers of LCLS's ``optical_metrology_epix10ka2m``: whole um, tilts around y and
-        x in the frame of the sensor. For these `at` and `angle` are (0, 0, 10000) and 90 unless
-        they are given.
+        x in the frame of the sensor. `at` and `angle` are (0, 0, 10000) and 90 then, unless they
+        are given.
 
     Returns
     -------
@@ -417,7 +417,7 @@ def epix10ka2m(
         rows = _epix_camera(fits, middle, use_z=use_z)
     if angle is None:
         angle = (90.0 * (turn + 1)) % 360
-    rows.append(flat_part(("IP", 0), ("CAMERA", 0), *at, angle))
+    rows.append(flat_part(("IP", 0), ("CAMERA", 0), *(at or (0.0, 0.0, NEAR)), angle))
     return Metrology(_titled("epix10ka2m", survey, rows), _in_order(fits), size)
 
 

@@ -39,7 +39,7 @@ def epix10ka2m(
     use_z: bool,
     level: bool,
     center: tuple[float, float],
-    at: tuple[float, float, float],
+    at: tuple[float, float, float] | None,
     angle: float | None,
 ) -> Geometry:
     """Return the rows that ``optical_metrology_epix10ka2m`` writes, version 0 or 1."""
@@ -57,7 +57,7 @@ def epix10ka2m(
     values = np.array([numbers(sensor) for sensor in sensors])
     make = _epix_quads if quads else _epix_camera
     rows = make(sensors, values, use_z, center, turn + quad_offset)
-    where = _AT if at == (0.0, 0.0, metrology.NEAR) else at
+    where = _AT if at is None else at
     turned = _ANGLE if angle is None else angle
     rows.append(_row(("IP", 0), ("CAMERA", 0), (*where, turned, 0, 0, 0, 0, 0)))
     return Geometry(metrology.comments("epix10ka2m", survey.name), tuple(rows))

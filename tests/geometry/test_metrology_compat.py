@@ -10,6 +10,7 @@ import pytest
 
 from cdb.geometry import tree
 from cdb.geometry.metrology import cspad2x2, cspad_cxi, cspad_xpp, epix10ka2m
+from cdb.geometry.outlines import displacements
 from cdb.geometry.survey import parse
 from cdb.geometry.survey_check import HEIGHTS, SIDES, check
 from tests import psana_clients
@@ -166,6 +167,26 @@ def test_rows_of_a_cspad_with_moving_quads_are_the_recorded_ones():
 def test_rows_of_a_cspad2x2_are_the_recorded_ones():
     found = cspad2x2(parse(cspad_pair(digits=0)[1]), compat=True).geometry
     assert found.parts[:2] == tree.parse(PAIR).parts
+
+
+def test_the_old_quads_are_turned_in_their_places():
+    """Version 0 of the old program; with -q 3, at -r 0, they are not."""
+    survey = parse(epix_survey(camera(tilts=0.02), digits=0))
+    right = epix10ka2m(survey, quads=True, at=(0.0, 0.0, -1e4)).geometry
+    old, mended = (
+        epix10ka2m(survey, quads=True, quad_offset=offset, compat=True).geometry
+        for offset in (0, 3)
+    )
+    assert all(panel.turned == pytest.approx(90, abs=0.01) for panel in displacements(right, old))
+    assert max(panel.turned for panel in displacements(right, mended)) < 0.01
+
+
+def test_the_old_corners_are_off_the_measured_ones():
+    survey = parse(epix_survey(camera(tilts=0.02), digits=0))
+    right = epix10ka2m(survey, at=(0.0, 0.0, -1e4)).geometry
+    apart = displacements(right, epix10ka2m(survey, compat=True).geometry)
+    assert 10 < max(panel.corner for panel in apart) < 60
+    assert max(panel.leaned for panel in apart) > 0.05
 
 
 def test_the_old_tilts_are_not_those_that_the_corners_have():
