@@ -7,6 +7,7 @@ gives psana's numbers.
 
 import logging
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +33,8 @@ class GeometryAccess:
     Parameters
     ----------
     path_or_text : str or Path, optional
-        A geometry file, or a geometry text of several lines. A file that does not exist makes an
-        object that is not valid.
+        A geometry file, or a geometry text. A file that does not exist makes an object that is
+        not valid.
     pbits : int
         Kept as `pbits`, nothing else.
     use_wide_pix_center : bool
@@ -90,12 +91,12 @@ class GeometryAccess:
         self.valid = False
         self.list_of_geos: list[GeometryObject] = []
         self.dict_of_comments: dict[int, str] = {}
-        if isinstance(path_or_text, str) and "\n" in path_or_text:
+        if isinstance(path_or_text, str) and _is_text(path_or_text):
             self.load_pars_from_str(path_or_text)
             return
         if path_or_text is not None:
             self.path = path_or_text
-        if self.path is not None and Path(self.path).exists():
+        if self.path is not None and os.path.exists(self.path):
             self.load_pars_from_file()
 
     def is_valid(self) -> bool:
@@ -521,3 +522,8 @@ class GeometryAccess:
 
     def reset_cash(self) -> None:
         """Do nothing: there is no cache."""
+
+
+def _is_text(path_or_text: str) -> bool:
+    """Return whether a string is a geometry text: several lines, or as many fields as a row has."""
+    return "\n" in path_or_text or len(path_or_text.split()) == 4 + len(tree.NUMBERS)

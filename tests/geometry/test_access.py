@@ -116,6 +116,12 @@ def test_a_path_or_a_text_is_loaded(tmp_path):
         assert same(geo.get_pixel_coords(), coords)
 
 
+def test_one_row_is_a_text_and_a_long_word_a_file_that_does_not_exist():
+    geo = GeometryAccess(f"D 0 {SMALL} 0  0 0 0  0 0 0  0 0 0")
+    assert geo.shape3d() == (1, 2, 3)
+    assert not GeometryAccess("x" * 10_000).is_valid()
+
+
 def test_an_empty_object_can_be_loaded_later(tmp_path):
     path = tmp_path / "0-end.data"
     geo = GeometryAccess(path)
