@@ -293,14 +293,17 @@ def convert_command(
     if form is None:
         ending = "" if target is None else target.suffix.lower()
         form = next((name for name, endings in FORMS.items() if ending in endings), "psana")
+    if form == "psana" and (mask is not None or photon_energy is not None):
+        raise click.UsageError("--mask and --photon-energy are for --to crystfel or pyfai")
+    if form != "psana" and rounded:
+        raise click.UsageError("--rounded is for --to psana")
     if form == "pyfai":
         text = _write_pyfai(found, target, mask, photon_energy, yes=yes)
     elif form == "crystfel":
         text = geom_file.format(
             crystfel.from_geometry(
-                found.geometry, clen=clen,
-                photon_energy=photon_energy,
-                mask=_mask(mask), compat=compat, data=data_path,
+                found.geometry, clen=clen, photon_energy=photon_energy, mask=_mask(mask),
+                compat=compat, data=data_path,
             )
         )  # fmt: skip
     else:

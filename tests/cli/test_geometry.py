@@ -75,6 +75,8 @@ def test_a_file_needs_no_store(cdb, quad, monkeypatch):
             "--add needs -d",
         ),
         (("convert", "quad.data", "--to", "pyfai"), "give its name with -o"),
+        (("convert", "quad.data", "--mask", "m.npy"), "are for --to crystfel or pyfai"),
+        (("convert", "quad.data", "--rounded", "-o", "q.geom"), "--rounded is for --to psana"),
         (("metrology", "x", "-o", "y"), "say which --family"),
         (("metrology", "x", "--turn", "1"), "--turn: for which --family?"),
         (("metrology", "x", "--compat"), "--compat: for which --family?"),
