@@ -312,6 +312,34 @@ def write_files(
     return data_path, meta_path
 
 
+def write_file(path: Path | str, write: Write, *, overwrite: bool = False) -> None:
+    """Write one file: in one piece, or not at all.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file.
+    write : callable
+        Writes the content to the binary file that it is given.
+    overwrite : bool, optional
+        Whether to replace a file that is there with other content.
+
+    Raises
+    ------
+    BadFile
+        If the file is there, or cannot be written.
+    """
+    path = Path(path)
+    with _beside(path, write) as new:
+        if _differs(new, path) and not overwrite:
+            raise BadFile(
+                f"{path} is there already, with other content; take another name, or say --yes "
+                "to replace"
+            )
+        with _writable(path):
+            new.replace(path)
+
+
 def _differs(new: Path, old: Path) -> bool:
     """Return whether a file is there, with other content."""
     with _writable(old):
