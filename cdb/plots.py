@@ -36,7 +36,7 @@ def check(path: Path | str) -> None:
     BadFile
         If the name has another ending than `ENDINGS`, or there is no such folder.
     """
-    _figure()
+    blank(1, 1)
     path = Path(path)
     if path.suffix.lower() not in ENDINGS:
         raise BadFile(f"{path} is no name of a picture; give one that ends in {', '.join(ENDINGS)}")
@@ -44,7 +44,14 @@ def check(path: Path | str) -> None:
         raise BadFile(f"there is no folder {path.parent} for {path.name}; make it first")
 
 
-def _figure() -> "type[Figure]":
+def blank(width: float, height: float) -> "Figure":
+    """Return an empty picture of a size [inches].
+
+    Raises
+    ------
+    BadQuestion
+        If matplotlib is not installed.
+    """
     try:
         # Not through pyplot, which looks for a display and keeps figures.
         from matplotlib.figure import Figure
@@ -53,7 +60,7 @@ def _figure() -> "type[Figure]":
             "pictures need matplotlib, which is not installed here; `pip install 'cdb[plot]'` "
             "installs it"
         ) from error
-    return Figure
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def difference(
@@ -98,7 +105,7 @@ def difference(
         )
     if not a.size:
         raise BadQuestion(f"arrays of the shape {a.shape} have no value to be drawn")
-    figure = _figure()(figsize=(15, 9), layout="constrained")
+    figure = blank(15, 9)
     if title:
         figure.suptitle(title)
     pictures = _pictures(a, b, dettype)
@@ -118,7 +125,7 @@ def difference(
         ax.set_yscale("symlog")
         ax.set_xlabel(name)
         ax.set_ylabel("pixels")
-    _save(figure, Path(path))
+    save(figure, Path(path))
 
 
 def _pictures(a: NDArray[Any], b: NDArray[Any], dettype: str) -> tuple[Values, Values, Values]:
@@ -241,7 +248,7 @@ def over_time(
         As `difference`.
     """
     check(path)
-    figure = _figure()(figsize=(10, 5), layout="constrained")
+    figure = blank(10, 5)
     ax = figure.subplots()
     ax.plot(list(times), list(values), "o-")  # type: ignore[arg-type]
     ax.set_title(title)
@@ -249,11 +256,17 @@ def over_time(
     ax.set_xlabel("valid from")
     ax.grid(visible=True, alpha=0.3)
     figure.autofmt_xdate()
-    _save(figure, Path(path))
+    save(figure, Path(path))
 
 
-def _save(figure: "Figure", path: Path) -> None:
-    """Write a picture beside its place and move it there."""
+def save(figure: "Figure", path: Path) -> None:
+    """Write a picture beside its place and move it there.
+
+    Raises
+    ------
+    BadFile
+        If it cannot be written.
+    """
     beside = path.with_name(f".{os.urandom(8).hex()}.part")
     try:
         figure.savefig(beside, format=path.suffix[1:].lower(), dpi=100)

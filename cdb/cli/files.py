@@ -96,15 +96,16 @@ def add_command(
                 source=provenance.of_file(file, _text_of(file), given), dry_run=dry_run,
                 progress=progress,
             )  # fmt: skip
-        _print_added(db, version, data, dry_run=dry_run, as_json=as_json)
+        print_added(db, version, data, dry_run=dry_run, as_json=as_json)
         _note_what_stays(version, fields | {"source": given or None})
     if version.state == "quarantined":
         click.get_current_context().exit(QUARANTINED)
 
 
-def _print_added(
+def print_added(
     db: "Database", version: Version, data: Any, *, dry_run: bool, as_json: bool
 ) -> None:
+    """Print what was added, and what the rules of the laboratory found."""
     from cdb import names, payload
 
     if not db.store.shared and not dry_run:

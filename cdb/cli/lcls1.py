@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -185,12 +186,11 @@ def get_command(
     path = _chosen(calib, source, ctype, run, group)
     data = contents.read(path, ctype)
     raw = path.read_bytes()
-    if target.exists():
-        options.confirm(f"{target} is there; replace it?", yes=yes)
     if target.suffix == ".npy":
-        formats.write_file(target, lambda file: formats.write_stream(file, data, "npy"))
+        npy = partial(formats.write_stream, data=data, format="npy")
+        formats.write_file(target, npy, overwrite=yes)
     else:
-        formats.write_file(target, lambda file: file.write(raw))
+        formats.write_file(target, lambda file: file.write(raw), overwrite=yes)
     if as_json:
         output.as_json({"path": _text(path), "file": _text(target), "run": run})
         return

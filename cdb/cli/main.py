@@ -39,6 +39,9 @@ COMMANDS = {
         "trend": ("compare", "Show how the values went from version to version."),
         "stale": ("compare", "Say what is in force and grew old; for cron."),
     },
+    "Geometry": {
+        "geometry": ("geometry", "Show, check, draw, move, convert geometries; optical surveys."),
+    },
     "Store": {
         "info": ("stores", "Say which store is in use and why, and what it holds."),
         "detectors": ("stores", "List the detectors."),

@@ -90,3 +90,30 @@ def _described(file: Path, path: str) -> Source:
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
         return {"path": path, "sha256": digest, "nbytes": stream.tell()}
+
+
+def of_change(said: Source, parent: str | None, file: Path | None) -> Source:
+    """Return the source of a constant that is another one changed.
+
+    Parameters
+    ----------
+    said : dict
+        What was changed.
+    parent : str or None
+        Id of the constant that was changed.
+    file : Path or None
+        Where it was read instead.
+    """
+    from cdb import __version__
+
+    command = os.fsencode(" ".join(sys.argv)).decode(errors="replace")
+    source: Source = {
+        "command": command,
+        "software": {"name": "cdb", "version": __version__},
+        "parameters": said,
+    }
+    if parent is not None:
+        source["parents"] = [{"id": parent}]
+    if file is not None:
+        source["files"] = [_described(file, os.fsencode(file).decode(errors="replace"))]
+    return source

@@ -262,25 +262,6 @@ def write_stream(file: IO[bytes], data: Any, format: str) -> None:  # noqa: A002
         file.write(bytes(payload.encode([data]).data)[1:-1] + b"\n")
 
 
-def write_file(path: Path, write: Write) -> None:
-    """Write a file in one piece, or not at all; one that is there is replaced.
-
-    Parameters
-    ----------
-    path : Path
-        Where to.
-    write : callable
-        Called with the open file, to fill it.
-
-    Raises
-    ------
-    BadFile
-        If it cannot be written.
-    """
-    with _beside(path, write) as new, _writable(path):
-        new.replace(path)
-
-
 def write_files(
     prefix: Path | str,
     data: Any,
@@ -334,6 +315,34 @@ def write_files(
             with _writable(path):
                 new.replace(path)
     return data_path, meta_path
+
+
+def write_file(path: Path | str, write: Write, *, overwrite: bool = False) -> None:
+    """Write one file: in one piece, or not at all.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file.
+    write : callable
+        Writes the content to the binary file that it is given.
+    overwrite : bool, optional
+        Whether to replace a file that is there with other content.
+
+    Raises
+    ------
+    BadFile
+        If the file is there, or cannot be written.
+    """
+    path = Path(path)
+    with _beside(path, write) as new:
+        if _differs(new, path) and not overwrite:
+            raise BadFile(
+                f"{path} is there already, with other content; take another name, or say --yes "
+                "to replace"
+            )
+        with _writable(path):
+            new.replace(path)
 
 
 def _differs(new: Path, old: Path) -> bool:

@@ -33,12 +33,13 @@ WRITES = {
     "add", "retire", "restore", "amend", "fsck", "adopt", "deldoc", "delcol", "deldb",
     "token create", "token revoke", "export", "import", "bundle make", "purge",
     "tag create", "tag move", "tag pin", "tag unpin", "tag advance", "tag delete",
-    "approve",
+    "approve", "geometry move", "geometry rotate",
 }  # fmt: skip
 # What is about a folder or a file of this machine, and asks no store.
 TREE = {f"lcls1 {name}" for name in ("ls", "check", "path", "get", "deploy", "remove")}
 HERE = {
-    "cache info", "cache verify", "cache clear", "bundle verify", "dcs show", "dcs get", *TREE,
+    "cache info", "cache verify", "cache clear", "bundle verify", "geometry default",
+    "geometry metrology", "dcs show", "dcs get", *TREE,
 }  # fmt: skip
 READS = {*NAMES} - WRITES - HERE - {"completion", "serve"}
 # What is about the store as such, or names the states itself.

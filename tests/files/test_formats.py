@@ -320,6 +320,26 @@ def test_a_folder_in_the_way_keeps_both_files_from_being_written(tmp_path, name)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+def test_one_file_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "geometry.data"
+    formats.write_file(path, lambda file: file.write(b"old"))
+
+    def dies(file):
+        file.write(b"ne")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(BadFile, match="cannot write .*geometry.data: No space left"):
+        formats.write_file(path, dies, overwrite=True)
+    with pytest.raises(BadFile, match="is there already, .* say --yes"):
+        formats.write_file(path, lambda file: file.write(b"new"))
+    formats.write_file(path, lambda file: file.write(b"old"))
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [
+        ("geometry.data", b"old")
+    ]
+    formats.write_file(path, lambda file: file.write(b"new"), overwrite=True)
+    assert path.read_bytes() == b"new"
+
+
 def test_an_array_goes_through_a_pipe():
     read, write = os.pipe()
     with os.fdopen(write, "wb") as file:
