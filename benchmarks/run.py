@@ -72,7 +72,7 @@ def all_rooms(folder: Path, wire: str | None) -> dict[str, Callable[[], list[Row
         "service": lambda: service.rows(folder, wire),
         "transfers": lambda: transfers.rows(folder),
         "geometry": geometry.rows,
-        "text_files": lambda: [Row(*row) for row in text_files.rows((2000, 1000))],
+        "text_files": lambda: text_files.rows((2000, 1000)),
     }
 
 

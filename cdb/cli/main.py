@@ -66,6 +66,9 @@ COMMANDS = {
         "serve": ("serve", "Put the store on the network."),
         "token": ("tokens", "Say who may do what: create, list and revoke tokens."),
     },
+    "LCLS-I": {
+        "dcs": ("dcs", "Look into the HDF5 files of the old dcs command."),
+    },
     "As in psana": {
         "print": ("psana", "List databases, constants, or print one document."),
         "deldoc": ("psana", "Retire one document."),

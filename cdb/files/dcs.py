@@ -48,6 +48,10 @@ class Notes:
     history: tuple[tuple[float, str], ...] = ()
     parameters: Mapping[str, str | float] = field(default_factory=dict)
 
+    def as_json(self) -> dict[str, Any]:
+        """Return them as JSON values."""
+        return {"history": list(self.history), "parameters": dict(self.parameters)}
+
 
 @dataclass(frozen=True)
 class Version:
@@ -68,6 +72,10 @@ class Version:
     made: float | None
     place: str
     notes: Notes
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {"version": self.number, "made": self.made, **self.notes.as_json()}
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,17 @@ class Range:
             asked = "" if number is None else f" {number}"
             raise NotFound(f"no version{asked} in the range {self.name}; there are: {have}")
         return known[number]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values; an open end is null."""
+        return {
+            "range": self.name,
+            "begin": self.begin,
+            "end": None if math.isinf(self.end) else self.end,
+            "default": self.version().number if self.versions else None,
+            "versions": [version.as_json() for version in self.versions],
+            **self.notes.as_json(),
+        }
 
 
 @dataclass(frozen=True)
@@ -200,6 +219,24 @@ class Contents:
                 return found
         known = ", ".join(found.name for found in self.ranges(ctype)) or "none"
         raise NotFound(f"no range {name} of {ctype} in {self.path}; ranges: {known}")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "detector": f"{self.dettype}-{self.detid}",
+            "predecessor": self.predecessor,
+            "successor": self.successor,
+            "made": self.made,
+            **self.notes[""].as_json(),
+            "ctypes": {
+                ctype: {
+                    "ranges": [found.as_json() for found in ranges],
+                    **self.notes[ctype].as_json(),
+                }
+                for ctype, ranges in self.ctypes.items()
+            },
+            "refused": list(self.refused),
+        }
 
 
 def read(path: Path | str) -> Contents:

@@ -38,7 +38,7 @@ WRITES = {
 # What is about a folder or a file of this machine, and asks no store.
 HERE = {
     "cache info", "cache verify", "cache clear", "bundle verify", "geometry default",
-    "geometry metrology",
+    "geometry metrology", "dcs show", "dcs get",
 }  # fmt: skip
 READS = {*NAMES} - WRITES - HERE - {"completion", "serve"}
 # What is about the store as such, or names the states itself.
