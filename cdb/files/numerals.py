@@ -20,6 +20,8 @@ _NOT_FINITE = re.compile(rb"[+-]?(nan|inf(inity)?)", re.IGNORECASE)
 _WHOLE = b"0123456789+- \t\n\v\f"
 _FLOAT = _WHOLE + b".eE"
 _NOT_FINITE_LETTERS = b"nNaAiIfFtTyY"
+# By these is known what JSON holds beside numbers: lists, dicts, texts, true, false and null.
+_OTHER_JSON = (b",", b"[", b"{", b'"', b"u", b"l")
 # Of decimal numbers so long, float64 has one of its own for each.
 _EXACT_DIGITS = 15
 # Of all float32 numbers, this one alone has a shortest text that, read as a float64 and then
@@ -74,18 +76,21 @@ def parse(block: bytes, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def _parse_floats(block: bytes, dtype: np.dtype[Any]) -> NDArray[Any] | None:
     """Read a block of float numbers, None where a token needs a closer look."""
-    letters = block.translate(None, _FLOAT)
-    if letters.strip(_NOT_FINITE_LETTERS):
-        return None
-    numbers = _parse_json(block) if not letters.strip(b"na") else None
+    numbers, n_infinite = _parse_json(block), 0
     if numbers is None:
-        numbers = _parse_with_numpy(block, np.dtype(np.float64))
+        letters = block.translate(None, _FLOAT)
+        if letters.strip(_NOT_FINITE_LETTERS):
+            return None
+        numbers, n_infinite = (
+            _parse_with_numpy(block, np.dtype(np.float64)),
+            letters.lower().count(b"inf"),
+        )
     if numbers is None:
         return None
     with np.errstate(over="ignore"):
         numbers = numbers.astype(dtype, copy=False)
-    infinite = np.count_nonzero(np.isinf(numbers))
-    return numbers if infinite == letters.lower().count(b"inf") else None
+    # One more is a number that is too large.
+    return numbers if np.count_nonzero(np.isinf(numbers)) == n_infinite else None
 
 
 def _parse_integers(block: bytes, dtype: np.dtype[Any]) -> NDArray[Any] | None:
@@ -109,25 +114,32 @@ def _longest_token(block: bytes) -> int:
 
 
 def _parse_json(block: bytes) -> NDArray[np.float64] | None:
-    """Read numbers that JSON knows, faster than numpy; None if some are others.
+    """Read numbers that JSON knows, and nan, faster than numpy; None if anything else is there.
 
-    Only the letters of float numbers and of ``nan`` may be in the block: JSON could hold more. It
-    knows no ``1.``, ``.5``, ``+1``, ``007``, and takes ``-0`` for a whole number without a sign.
+    JSON knows no ``1.``, ``.5``, ``+1``, ``007``, and takes ``-0`` for a whole number without a
+    sign.
     """
-    pieces = block.split(b"n")  # faster than to replace
-    if 1 + 2 * pieces[1:-1:2].count(b"a") != len(pieces):
+    if any(letter in block for letter in _OTHER_JSON):
         return None
-    text = bytearray(b"[%b]" % b"null".join(pieces[::2]).strip())
+    text = bytearray(b"[%b]" % (_with_null(block) if b"n" in block else block).strip())
     characters = np.frombuffer(text, np.uint8)
-    blank = characters <= ord(" ")
+    blank = (characters == ord(" ")) | (characters == ord("\n"))
     commas = (blank[1:] > blank[:-1]).view(np.uint8) * np.uint8(ord(","))
     np.maximum(characters[1:], commas, out=characters[1:])
     try:
         items = orjson.loads(text)
     except orjson.JSONDecodeError:
         return None
-    numbers = np.fromiter(items, np.float64, len(items))  # null becomes nan
+    numbers = np.fromiter(items, np.float64, len(items))
+    # Zeros are rare, and quicker to find among the numbers than in the text.
     return None if not numbers.all() and (b"-0," in text or b"-0]" in text) else numbers
+
+
+def _with_null(block: bytes) -> bytes:
+    """Return a block with ``null`` for ``nan``; as it is if the letters stand otherwise."""
+    pieces = block.split(b"n")  # faster than to replace
+    are_nan = 1 + 2 * pieces[1:-1:2].count(b"a") == len(pieces)
+    return b"null".join(pieces[::2]) if are_nan else block
 
 
 def _parse_with_numpy(block: bytes, dtype: np.dtype[Any]) -> NDArray[Any] | None:

@@ -23,7 +23,8 @@ NUMERALS = st.one_of(
 OTHERS = st.sampled_from(
     ["null", "true", "false", '"1"', "[1]", "{}", "1,2", ",", "n", "na", "a", "nann", "an", "nan1",
      "1nan", "-", "+", ".", "e", "1e", "1.2.3", "1-2", "1_0", "0x1", "1e400", "1e39", "infinit",
-     "\x01", "-null", "NaN", "Infinity"]
+     "\x01", "-null", "NaN", "Infinity",
+     "]", "}", "1]", "[[1", '"', "u", "l", "ull"]
 )  # fmt: skip
 
 
