@@ -16,6 +16,7 @@ from cdb.errors import shown
 
 _TOKEN = re.compile(rb"\S+")
 _NUMBER = re.compile(rb"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+_SIGNED_ZERO = re.compile(rb"-0[\s,\]]")
 _NOT_FINITE = re.compile(rb"[+-]?(nan|inf(inity)?)", re.IGNORECASE)
 _WHOLE = b"0123456789+- \t\n\v\f"
 _FLOAT = _WHOLE + b".eE"
@@ -132,7 +133,7 @@ def _parse_json(block: bytes) -> NDArray[np.float64] | None:
         return None
     numbers = np.fromiter(items, np.float64, len(items))
     # Zeros are rare, and quicker to find among the numbers than in the text.
-    return None if not numbers.all() and (b"-0," in text or b"-0]" in text) else numbers
+    return None if not numbers.all() and _SIGNED_ZERO.search(text) else numbers
 
 
 def _with_null(block: bytes) -> bytes:

@@ -329,9 +329,10 @@ def _parse_dimension(text: str) -> int:
 
 
 def _read_numbers(source: _Source, header: _Header) -> NDArray[Any]:
-    blocks = [_read_block(source, start, block, header.dtype) for start, block in _blocks(source)]
-    numbers = np.concatenate([np.empty(0, header.dtype), *blocks])
     shape = header.shape
+    # No text has more numbers than this, whatever its header says.
+    room = min(math.prod(shape) if shape else 0, len(source.data) // 2 + 1)
+    numbers = _gather(source, np.empty(room, header.dtype))
     if shape is None:
         return numbers.reshape(_shape_of_rows(source))
     if len(shape) > _MOST_DIMENSIONS:
@@ -349,6 +350,20 @@ def _read_numbers(source: _Source, header: _Header) -> NDArray[Any]:
         return numbers.reshape(shape)
     except ValueError as error:  # no values at all, but more rows of them than numpy can count
         raise source.error(header.offset, f"the header's shape is impossible: {error}") from None
+
+
+def _gather(source: _Source, numbers: NDArray[Any]) -> NDArray[Any]:
+    """Return all numbers of a text: in the array given, where there are as many as it has room."""
+    filled = 0
+    more: list[NDArray[Any]] = []
+    for start, text in _blocks(source):
+        block = _read_block(source, start, text, numbers.dtype)
+        if not more and filled + block.size <= numbers.size:
+            numbers[filled : filled + block.size] = block
+            filled += block.size
+        else:
+            more.append(block)
+    return np.concatenate([numbers[:filled], *more]) if more else numbers[:filled]
 
 
 def _shape_of_rows(source: _Source) -> tuple[int, ...]:

@@ -61,6 +61,7 @@ def same(tokens, dtype, blanks):
 @example(["5.0000000000000000001"], "int8", " ")
 @example(["4503599627370497.1"], "int64", " ")
 @example(["-0", "1.5"], "float32", " ")
+@example(["-0", "1.5"], "float32", "\t  ")
 def test_a_block_reads_as_its_numbers_do_one_by_one(tokens, dtype, blanks):
     assert same(tokens, np.dtype(dtype), blanks)
 
