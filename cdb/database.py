@@ -261,7 +261,8 @@ class Database(Readable):
             Why it is added as a version that has left already, by one event: what was in force
             elsewhere, long ago. No look-up sees it; whether it is there already is not looked at.
         recorded : bool, optional
-            Only record what the rules find: it was in force elsewhere, so nothing is kept out.
+            Only record what the rules find, where they would put it into quarantine: it was in
+            force elsewhere. What they refuse is refused.
         permit : callable, optional
             Called with the names of the databases before they are written; what it raises stops
             the deployment.
@@ -312,11 +313,9 @@ class Database(Readable):
         if not dry_run or encoded.data is not None:
             asked = (short, ctype, experiment, dbsuffix, runs.begin, document["time_sec"])
             verdict = self._judged(encoded, data, asked, may_read, recorded=recorded)
-        if verdict is not None and recorded:
-            document |= verdict.fields(recorded=True)
-        elif verdict is not None:
+        if verdict is not None:
             refused = self._refusal(verdict, short, ctype, key)
-            document |= {} if refused else verdict.fields()
+            document |= {} if refused else verdict.fields(recorded=recorded)
             # Of what is refused one only looks whether it is there already.
             dry_run = dry_run or bool(refused)
         if is_new:

@@ -393,3 +393,41 @@ def test_what_is_no_constant_cannot_be_retired_or_amended(db):
         with pytest.raises(NotFound):
             change()
     assert db.short_name("epix_a-1") == EPIX
+
+
+def elsewhere(db, text="text", **given):
+    from cdb import payload
+
+    plain = payload.encode(text)
+    made = payload.Encoded(plain.fields, payload.digest(plain.data), len(plain.data), plain.data)
+    return db.deploy(made, **{**ADD, **given})
+
+
+def test_what_left_elsewhere_is_never_in_force(quick_db, version):
+    old = elsewhere(quick_db, "old", retired="a backup")
+    assert (old.new, old.state, quick_db.head) == (True, "retired", 2)
+    assert get(quick_db) == "text"
+    history = quick_db.history(ADD["detector"], ADD["ctype"], experiment=ADD["experiment"])
+    assert [v.id for v in history] == [old.id, version.id]
+    assert history[0].note.endswith("(event 2): a backup")
+    assert [e["database"] for e in quick_db.journal.event(2)["versions"]] == 2 * [
+        f"cdb_{ADD['experiment']}", f"cdb_{ADD['detector']}",
+    ]  # fmt: skip
+
+
+def test_what_left_elsewhere_can_be_brought_back(quick_db, version):
+    old = elsewhere(quick_db, "old", retired="a backup")
+    back = quick_db.restore(old.id, reason="it was right")
+    assert (get(quick_db), back.state) == ("old", "live")
+
+
+@pytest.mark.parametrize("step", ["after blob", "before event", "after event"])
+def test_a_writer_of_what_left_elsewhere_dies_at_a_step(quick_db, step):
+    slow = interrupted_at(quick_db.store, step, lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        elsewhere(slow, retired="a backup")
+    with pytest.raises(NotFound):
+        get(quick_db)
+    elsewhere(quick_db, retired="a backup")
+    with pytest.raises(NotFound):
+        get(quick_db)

@@ -27,6 +27,7 @@ from cdb.errors import (
     BadTime,
     CalibError,
     NotFound,
+    Refused,
     TooLarge,
 )
 from cdb.exchange import lcls1_files
@@ -43,7 +44,7 @@ from cdb.validity import LAST_SECOND, RunRange
 LCLS1 = "lcls1"
 _SAME = ("data_type", "data_dtype", "data_shape")
 
-_UNREADABLE = (BadFile, BadDocument, BadPayload, BadName, BadTime, TooLarge)
+_UNREADABLE = (BadFile, BadDocument, BadPayload, BadName, BadTime, Refused, TooLarge)
 
 
 @dataclass(frozen=True)

@@ -294,3 +294,11 @@ def test_the_real_tree(memory_db):
         chosen = lcls1.choose_file(lcls1.folder_of(tree, source, "geometry"), 7)
         found, _ = memory_db.get(source, "geometry", experiment=EXPERIMENT, run=7)
         assert found == Path(chosen).read_text()
+
+
+def test_what_a_laboratory_refuses_is_told(calib, tmp_path):
+    lab = tmp_path / "lab.toml"
+    lab.write_text("[cspad.geometry]\nkind = { is = 'array', severity = 'refuse' }")
+    made = take_in(Database(MemoryStore(), gates=lab), calib)
+    assert made.new == 15
+    assert "is refused" in made.unreadable[0].why

@@ -66,6 +66,19 @@ def test_what_the_rules_find_is_in_the_answer(client: TestClient) -> None:
     assert client.get("/v1/quarantine").json()["constants"] == []
 
 
+def test_what_was_in_force_elsewhere_is_only_warned_of(client: TestClient) -> None:
+    kept_out = deployment(["no", "text"], detector="epix100a_000001", ctype="geometry")
+    made = post(client, kept_out | {"recorded": True}).json()["constant"]
+    assert (made["state"], made["gate"], made["findings"][0]["code"]) == ("live", "warned", "kind")
+
+
+def test_what_left_elsewhere_is_added_as_what_has_left(client: TestClient) -> None:
+    made = post(client, deployment(retired="a backup")).json()["constant"]
+    assert made["state"] == "retired"
+    (event,) = client.get("/v1/events").json()["events"]
+    assert (event["action"], event["reason"]) == ("add", "a backup")
+
+
 def test_what_is_refused_says_why(tmp_path: Path) -> None:
     lab = tmp_path / "lab.toml"
     lab.write_text("[epix.notes]\nkind = { is = 'array', severity = 'refuse' }")
@@ -89,6 +102,8 @@ def test_what_is_refused_says_why(tmp_path: Path) -> None:
         ({"ctype": {}}, 400),
         ({"experiment": "epix_000001"}, 400),
         ({"again": "yes"}, 400),
+        ({"recorded": 1}, 400),
+        ({"retired": True}, 400),
         ({"comment": 7}, 422),
         ({"conditions": [1]}, 422),
         ({"conditions": {"a": [[1]]}}, 422),
