@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from cdb.files import lcls1
+from cdb.errors import NotFound
+from cdb.files import lcls1, text
 from cdb.files.lcls1 import Skipped
 
 EXPERIMENT = "cxi83714"
@@ -46,6 +47,30 @@ def edges_of(calib: Path) -> list[int]:
             ends = [file.runs.begin, *([file.runs.end] if file.runs.end < 10_000 else [])]
             edges |= {int(end) + step for end in ends for step in (-1, 0, 1)}
     return sorted(run for run in edges if run >= 0)
+
+
+def answer(db, source, ctype, **asked):
+    try:
+        return db.get(source, ctype, **asked)[0]
+    except NotFound:
+        return None
+
+
+def check_choice(db, calib, runs=None):
+    """Compare all look-ups with the choice of the tree's readers."""
+    for folder in folders_of(calib):
+        if folder.group != lcls1.group_of(folder.source):
+            continue
+        for run in runs or edges_of(calib):
+            chosen = lcls1.choose_file(folder.path, run, report=ignore)
+            for asked in ({"experiment": EXPERIMENT}, {}):
+                got = answer(db, folder.source, folder.ctype, run=run, **asked)
+                if chosen is None:
+                    assert got is None, (folder, run)
+                elif folder.ctype == "geometry":
+                    assert got.encode("latin-1") == chosen.read_bytes()
+                else:
+                    np.testing.assert_array_equal(got, text.read(chosen), strict=True)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from tests.exchange.conftest import (
     LISTINGS,
     PEDESTALS,
     array_text,
+    check_choice,
     edges_of,
     folders_of,
     ignore,
@@ -69,6 +70,7 @@ def check_same(calib, out):
 
 def test_a_tree_comes_out_as_it_went_in(any_db, calib, out):
     take_in(any_db, calib)
+    check_choice(any_db, calib, [9])
     made = write_out(any_db, out)
     assert (made.new, made.left_out, made.foreign) == (16, [], [])
     assert listing(out) == listing(calib)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cdb.database import Database
 from cdb.errors import BadName, NotFound
 from cdb.exchange.lcls1_import import Import
-from cdb.files import lcls1, text
+from cdb.files import lcls1
 from cdb.stores import open_store
 from cdb.stores.memory import MemoryStore
 from tests.conftest import DATA
@@ -21,40 +21,15 @@ from tests.exchange.conftest import (
     EXPERIMENT,
     LISTINGS,
     PEDESTALS,
+    answer,
     array_text,
-    edges_of,
-    folders_of,
-    ignore,
+    check_choice,
     write,
 )
 
 
 def take_in(db, calib, **how):
     return Import(db, calib, EXPERIMENT).run(**how)
-
-
-def answer(db, source, ctype, **asked):
-    try:
-        return db.get(source, ctype, **asked)[0]
-    except NotFound:
-        return None
-
-
-def check_choice(db, calib, runs=None):
-    """Compare all look-ups with the choice of the tree's readers."""
-    for folder in folders_of(calib):
-        if folder.group != lcls1.group_of(folder.source):
-            continue
-        for run in runs or edges_of(calib):
-            chosen = lcls1.choose_file(folder.path, run, report=ignore)
-            for asked in ({"experiment": EXPERIMENT}, {}):
-                got = answer(db, folder.source, folder.ctype, run=run, **asked)
-                if chosen is None:
-                    assert got is None, (folder, run)
-                elif folder.ctype == "geometry":
-                    assert got.encode("latin-1") == chosen.read_bytes()
-                else:
-                    np.testing.assert_array_equal(got, text.read(chosen), strict=True)
 
 
 def logical(db):
@@ -71,11 +46,11 @@ def logical(db):
     return sorted(found)
 
 
-def test_look_ups_answer_what_readers_choose(any_db, calib):
-    made = take_in(any_db, calib)
+def test_look_ups_answer_what_readers_choose(quick_db, calib):
+    made = take_in(quick_db, calib)
     assert (made.new, made.same, made.unreadable) == (16, 0, [])
-    check_choice(any_db, calib, [2, 9, 12_000])
-    again = take_in(any_db, calib)
+    check_choice(quick_db, calib)
+    again = take_in(quick_db, calib)
     assert (again.new, again.same, again.gone) == (0, 16, [])
 
 
