@@ -23,7 +23,7 @@ from cdb.database import Database
 from cdb.errors import BadFile, BadName, CalibError
 from cdb.exchange import lcls1_files
 from cdb.exchange.lcls1_files import HISTORY_OF
-from cdb.exchange.lcls1_import import as_in_names, file_of, holds, is_hidden, place_of, told_of
+from cdb.exchange.lcls1_told import as_in_names, file_of, holds, is_hidden, place_of, told_of
 from cdb.files import groups, history, lcls1
 from cdb.files.lcls1 import CalibFile, Skipped
 from cdb.lcls1_names import XTCAV

@@ -1,0 +1,212 @@
+"""What of an LCLS-I tree is to be a version: the files, their runs, their times, their HISTORY.
+
+They are found by their names and times alone; no constant is read.
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cdb import lcls1_names, names
+from cdb.errors import BadName
+from cdb.exchange.lcls1_files import HISTORY_OF
+from cdb.files import history, lcls1
+from cdb.files.groups import group_of
+from cdb.files.history import Record
+from cdb.files.lcls1 import Folder, Skipped
+from cdb.validity import LAST_SECOND, RunRange
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file of the tree that is to be a version.
+
+    Attributes
+    ----------
+    folder : Folder
+        Where it lies.
+    path : Path
+        The file.
+    detector : str
+        Its type and its source.
+    ctype : str
+        Type of the constant.
+    runs : RunRange
+        For which it holds.
+    time : datetime
+        Since when: as HISTORY says, else the time of the file.
+    facts : os.stat_result
+        Of the file.
+    record : Record or None
+        What HISTORY says of it.
+    retired : str
+        Why no reader chooses it; empty if one does.
+    """
+
+    folder: Folder
+    path: Path
+    detector: str
+    ctype: str
+    runs: RunRange
+    time: datetime
+    facts: os.stat_result
+    record: Record | None = None
+    retired: str = ""
+
+    @property
+    def place(self) -> str:
+        """The path inside the tree."""
+        folder = self.folder
+        return "/".join((folder.group, folder.source, folder.ctype, self.path.name))
+
+
+@dataclass
+class Tree:
+    """What is to be taken in of a tree: found by names and times, no constant is read.
+
+    Parameters
+    ----------
+    calib : Path
+        The tree.
+
+    Attributes
+    ----------
+    skipped : list of Skipped
+        What is not.
+    items : dict
+        The files by detector and type, in the order in which they came to be.
+
+    Raises
+    ------
+    NotFound
+        If there is no such tree.
+    """
+
+    calib: Path
+    skipped: list[Skipped] = field(default_factory=list)
+    items: dict[tuple[str, str], list[Item]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Look through the folders."""
+        folders: dict[tuple[str, str], list[Folder]] = {}
+        for folder in lcls1.walk(self.calib, self.skipped.append):
+            try:
+                detector = names.check_detector(_detector_of(folder))
+                names.check_ctype(HISTORY_OF + folder.ctype)
+            except BadName as error:
+                self.skipped.append(Skipped(folder.path, f"cannot be named here: {error}"))
+                continue
+            folders.setdefault((detector, folder.ctype), []).append(folder)
+        for (detector, ctype), several in folders.items():
+            found = [*self._items_of(detector, several)]
+            for kind in (ctype, HISTORY_OF + ctype):
+                mine = [item for item in found if item.ctype == kind]
+                mine.sort(key=lambda item: (item.time, item.place))
+                self.items.setdefault((detector, kind), []).extend(mine)
+
+    def _items_of(self, detector: str, folders: list[Folder]) -> Iterator[Item]:
+        """Yield the files of the folders that hold one type of one detector.
+
+        The same source may have two, since one of the old programs wrote to groups of its own;
+        readers look into the group that its device tells.
+        """
+        read = next((f for f in folders if f.group == group_of(f.source)), folders[0])
+        for folder in folders:
+            try:
+                os.listdir(folder.path)
+            except OSError as error:
+                self.skipped.append(Skipped(folder.path, cannot(error)))
+                continue
+            hidden = f"{read.group} of {read.source} has this type, and readers look there"
+            yield from self._in_folder(detector, folder, "" if folder is read else hidden)
+
+    def _in_folder(self, detector: str, folder: Folder, hidden: str) -> Iterator[Item]:
+        records: Mapping[str, Sequence[Record]] = {}
+        path = folder.path / history.NAME
+        facts = self._facts(path) if path.exists() else None
+        if facts is not None:
+            time = _time_of(facts)
+            kind = HISTORY_OF + folder.ctype
+            yield Item(folder, path, detector, kind, RunRange(0), time, facts, None, hidden)
+            records = self._records(path)
+        seen: set[RunRange] = set()
+        for file in lcls1.valid_files(folder.path, self.skipped.append):
+            other = "its runs are those of a file whose spelling readers prefer"
+            why = hidden or (other if file.runs in seen else "")
+            seen.add(file.runs)
+            record = _latest(records.get(file.name, ()))
+            yield from self._item(detector, folder, file.path, file.runs, record, why)
+        for backup in lcls1.backups(folder.path):
+            try:
+                runs = lcls1.parse_name(backup.of)
+            except BadName as error:
+                self.skipped.append(Skipped(backup.path, f"is a backup of what {error}"))
+                continue
+            before = (r for r in records.get(backup.of, ()) if r.time and r.time < backup.time)
+            record = _latest([*before])
+            why = "a backup in the tree"
+            for item in self._item(detector, folder, backup.path, runs, record, why):
+                # Where no record tells when it came, it was there when the copy was made.
+                yield replace(item, time=min(item.time, backup.time))
+
+    def _records(self, path: Path) -> dict[str, list[Record]]:
+        """Return the records of each file; if HISTORY cannot be read, none: it is told later."""
+        try:
+            text = path.read_bytes().decode(errors="replace")
+        except OSError:
+            return {}
+        by_file: dict[str, list[Record]] = {}
+        for record in history.parse(text):
+            by_file.setdefault(record.file, []).append(record)
+        return by_file
+
+    def _item(
+        self,
+        detector: str,
+        folder: Folder,
+        path: Path,
+        runs: RunRange,
+        record: Record | None,
+        why: str,
+    ) -> Iterator[Item]:
+        """Yield a file, if it is one."""
+        facts = self._facts(path)
+        if facts is not None:
+            told = record.time if record is not None else None
+            time = told or _time_of(facts)
+            yield Item(folder, path, detector, folder.ctype, runs, time, facts, record, why)
+
+    def _facts(self, path: Path) -> os.stat_result | None:
+        """Return the facts of a file; None, and a report, of anything else."""
+        try:
+            facts = path.stat()
+        except OSError as error:
+            self.skipped.append(Skipped(path, cannot(error)))
+            return None
+        if not stat.S_ISREG(facts.st_mode):
+            self.skipped.append(Skipped(path, "is no file"))
+            return None
+        return facts
+
+
+def _time_of(facts: os.stat_result) -> datetime:
+    """Return the time of a file, within what can be stored."""
+    return datetime.fromtimestamp(min(max(0, facts.st_mtime), LAST_SECOND - 1), UTC)
+
+
+def _latest(records: Sequence[Record]) -> Record | None:
+    return records[-1] if records else None
+
+
+def cannot(error: OSError) -> str:
+    """Say why a file is not taken in."""
+    return f"cannot be read: {error.strerror or error}"
+
+
+def _detector_of(folder: Folder) -> str:
+    """Return type and source, which the register finds whether it knows a number or not."""
+    long = lcls1_names.long_name(folder.source, folder.group)
+    return f"{names.detector_type(long)}_{folder.source}"
