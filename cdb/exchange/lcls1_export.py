@@ -210,6 +210,8 @@ class Export:
             lcls1.file_name(runs)
         except BadName as error:
             return str(error)
+        if "dcs" in told_of(version):
+            return "it was in a dcs file, and these are only read"
         said = [name for name in BEYOND if version.meta.get(name)]
         if said:
             return f"it has {' and '.join(said)}, which a tree cannot say"

@@ -10,6 +10,7 @@ added twice, an import that was killed goes on. What was retired here stays reti
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from cdb.files import contents
 from cdb.files.lcls1 import Skipped
 from cdb.payload import Encoded, digest, encode
 from cdb.stores.base import Progress
-from cdb.validity import RunRange
+from cdb.validity import LAST_SECOND, RunRange
 
 _UNREADABLE = (BadFile, BadDocument, BadPayload, BadName, BadTime, Refused, TooLarge)
 
@@ -91,7 +92,7 @@ class Filed:
 
     def in_force(self, item: Item) -> Version | None:
         """Return the version in force for the very runs of a file that readers choose."""
-        return None if item.retired else self._in_force.get(item.runs)
+        return None if item.retired or item.part else self._in_force.get(item.runs)
 
 
 class Import:
@@ -118,6 +119,7 @@ class Import:
         self.db = db
         self.experiment = names.check_experiment(experiment)
         self.tree = Tree(Path(calib))
+        self._digests: dict[Path, str] = {}
 
     @property
     def nbytes(self) -> int:
@@ -177,8 +179,10 @@ class Import:
     def _take(self, item: Item, filed: Filed, made: Imported, *, dry_run: bool) -> None:
         """Add a file's version, if it is new; note what became of it."""
         try:
-            raw = item.path.read_bytes()
-            sha256 = lcls1_files.digest_of(raw)
+            raw = b"" if item.path in self._digests else item.path.read_bytes()
+            sha256 = self._digests.get(item.path) or lcls1_files.digest_of(raw)
+            if item.part:  # of a file that holds many
+                self._digests[item.path] = sha256
             before = filed.of_file(item)
             if before is not None and file_of(before).get("sha256") == sha256:
                 made.same += 1
@@ -202,13 +206,16 @@ class Import:
         run = record.fields.get("run", "") if record is not None else ""
         fields = {
             "comment": record.comment if record is not None and record.comment else None,
-            "detname": item.folder.source,
-            "longname": lcls1_names.long_name(item.folder.source, item.folder.group),
+            "detname": None if item.part else item.folder.source,
+            "longname": lcls1_names.whole(item.detector),
             "iofname": item.place,
             "unit": contents.unit_of(names.detector_type(item.detector), item.ctype),
             "run_orig": int(run) if run.isascii() and run.isdecimal() and len(run) < 10 else None,
             "source": source,
         }
+        if item.part and item.part.range.end < LAST_SECOND:
+            end = datetime.fromtimestamp(item.part.range.end, UTC)
+            fields["valid_until"] = end.isoformat()
         return self.db.deploy(
             encoded,
             detector=item.detector,
@@ -226,7 +233,12 @@ class Import:
 def _understood(raw: bytes, item: Item) -> tuple[Content, Encoded]:
     """Return what a file holds, also as it is stored."""
     try:
-        content = lcls1_files.content_of(raw, item.path, item.ctype)
+        if item.part:
+            from cdb.files import dcs
+
+            content = Content(dcs.read_data(item.path, item.part.version), {})
+        else:
+            content = lcls1_files.content_of(raw, item.path, item.ctype)
         plain = encode(content.data)
     except CalibError as error:
         raise BadFile(str(error)) from None

@@ -4,6 +4,7 @@ Such a version says ``lcls1: {group, source, ctype, name, ...}`` and, in ``files
 digest, length and time. Documents come from outside: what makes no sense is not told.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from cdb.exchange.lcls1_files import Content
 from cdb.exchange.lcls1_tree import Item
 from cdb.files import lcls1
 from cdb.payload import Encoded
-from cdb.validity import RunRange
+from cdb.validity import END, RunRange
 
 # Under this name a version's `source` tells of its file.
 LCLS1 = "lcls1"
@@ -24,7 +25,15 @@ def source_of(item: Item, content: Content, sha256: str) -> dict[str, Any]:
     """Return what a version keeps of its file."""
     folder, facts = item.folder, item.facts
     told: dict[str, Any] = {"group": folder.group, "source": folder.source, "ctype": folder.ctype}
-    told |= {"name": item.path.name, **content.facts}
+    told |= {"name": item.name, **content.facts}
+    if item.part is not None:
+        span, notes = item.part.range, item.part.version.notes
+        told["dcs"] = {
+            "begin": span.begin,
+            "end": span.end if math.isfinite(span.end) else END,
+            "notes": [{"time": time, "text": text} for time, text in notes.history],
+            "parameters": dict(notes.parameters),
+        }
     if item.record is not None:
         told["history"] = dict(item.record.fields)
     if item.retired:

@@ -9,15 +9,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from cdb import lcls1_names, names
-from cdb.errors import BadName
+from cdb.errors import BadName, CalibError
 from cdb.exchange.lcls1_files import HISTORY_OF
 from cdb.files import history, lcls1
 from cdb.files.groups import group_of
 from cdb.files.history import Record
 from cdb.files.lcls1 import Folder, Skipped
 from cdb.validity import LAST_SECOND, RunRange
+
+if TYPE_CHECKING:
+    from cdb.files import dcs
+
+
+class Part(NamedTuple):
+    """A version in a dcs file, and the range of time that it is of."""
+
+    range: "dcs.Range"
+    version: "dcs.Version"
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,8 @@ class Item:
         What HISTORY says of it.
     retired : str
         Why no reader chooses it; empty if one does.
+    part : Part or None
+        Which version of a dcs file it is; None of a file of its own.
     """
 
     folder: Folder
@@ -55,12 +68,20 @@ class Item:
     facts: os.stat_result
     record: Record | None = None
     retired: str = ""
+    part: Part | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the file, or of the part inside it."""
+        if self.part is None:
+            return self.path.name
+        return f"{self.part.range.name}/v{self.part.version.number:04}"
 
     @property
     def place(self) -> str:
         """The path inside the tree."""
         folder = self.folder
-        return "/".join((folder.group, folder.source, folder.ctype, self.path.name))
+        return "/".join((folder.group, folder.source, folder.ctype, self.name))
 
 
 @dataclass
@@ -106,6 +127,42 @@ class Tree:
                 mine = [item for item in found if item.ctype == kind]
                 mine.sort(key=lambda item: (item.time, item.place))
                 self.items.setdefault((detector, kind), []).extend(mine)
+
+        for path in sorted(self.calib.glob("*/*.h5")):
+            for item in self._in_dcs(path):
+                self.items.setdefault((item.detector, item.ctype), []).append(item)
+
+    def _in_dcs(self, path: Path) -> Iterator[Item]:
+        """Yield the versions in a dcs file: all hold for all runs, each from its time on."""
+        from cdb.files import dcs
+
+        facts = self._facts(path)
+        if facts is None:
+            return
+        try:
+            found = dcs.read(path)
+            detector = names.check_detector(f"{found.dettype.lower()}_{found.detid}")
+            for ctype in found.ctypes:
+                names.check_ctype(ctype)
+        except CalibError as error:
+            self.skipped.append(Skipped(path, f"is not taken in: {error}"))
+            return
+        if names.is_short_name(detector):
+            why = f"is not taken in: {detector} is the short name of a detector"
+            self.skipped.append(Skipped(path, why))
+            return
+        self.skipped += [Skipped(path, f"is not taken in whole: {why}") for why in found.refused]
+        for ctype, ranges in found.ctypes.items():
+            folder = Folder(path.parent, path.parent.name, path.name, ctype)
+            for each in ranges:
+                time = datetime.fromtimestamp(min(max(0, each.begin), LAST_SECOND - 1), UTC)
+                for version in each.versions:
+                    is_default = version == each.version()
+                    why = "" if is_default else "another version counts in this range of time"
+                    yield Item(
+                        folder, path, detector, ctype, RunRange(0), time, facts,
+                        retired=why, part=Part(each, version),
+                    )  # fmt: skip
 
     def _items_of(self, detector: str, folders: list[Folder]) -> Iterator[Item]:
         """Yield the files of the folders that hold one type of one detector.

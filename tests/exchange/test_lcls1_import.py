@@ -277,3 +277,22 @@ def test_what_a_laboratory_refuses_is_told(calib, tmp_path):
     made = take_in(Database(MemoryStore(), gates=lab), calib)
     assert made.new == 15
     assert "is refused" in made.unreadable[0].why
+
+
+def test_the_versions_of_a_dcs_file_hold_by_time(memory_db, calib):
+    from tests.files.hdf5_files import write_dcs
+
+    (calib / "epix100a").mkdir()
+    one, two, three = (np.full((2, 2), value, "float32") for value in (1, 2, 3))
+    ranges = [(1474587520.5, 1474600000, {1: one, 2: two}), (1474700000, "end", {1: three})]
+    write_dcs(calib / "epix100a" / "epix100a-3925868555.h5", {"pedestals": ranges})
+    (calib / "epix100a" / "cut.h5").write_bytes(b"no HDF5")
+    made = take_in(memory_db, calib)
+    assert (made.new, [each.path.name for each in made.passed_over][-1]) == (19, "cut.h5")
+    which = {"detector": "epix100a_3925868555", "ctype": "pedestals", "experiment": EXPERIMENT}
+    for time, value in ((1474600000, 2), (1474700001, 3)):
+        assert memory_db.get(**which, run=7, time=time)[0][0, 0] == value
+    states = [version.state for version in memory_db.history(**which)]
+    assert sorted(states) == ["live", "live", "retired"]
+    assert memory_db.get(**which, time=1474600000)[1]["valid_until"].startswith("2016-09-23T03:06")
+    assert take_in(memory_db, calib).new == 0
