@@ -13,7 +13,7 @@ import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from cdb.lcls1_names import XTCAV
 from cdb.payload import Encoded, digest, encode
 from cdb.reading import AsOf
 from cdb.stores.base import Progress
+from cdb.stores.folders import sync
 from cdb.validity import RunRange, from_microseconds
 
 # As the old programs make them, less the umask; a folder inherits set-gid where its parent has it.
@@ -142,6 +143,7 @@ class Export:
         state = db.moment(as_of).seq if tag is None else None
         self._state: dict[str, Any] = {"as_of": state} if tag is None else {"tag": tag}
         self._made = Exported()
+        self._changed: set[Path] = set()
         wanted = {db.short_name(name, **self._state) for name in detectors}
         found = db.find(experiment=self.experiment, **self._state)
         by_detector: dict[str, list[Version]] = {}
@@ -307,6 +309,8 @@ class Export:
             self._write(file, dry_run=dry_run, replace=replace)
             if progress:
                 progress(file.version.nbytes or 0)
+        for folder in sorted(self._changed):
+            sync(folder)
         planned = {file.path for file in self.files}
         for folder in sorted({file.folder for file in self.files}):
             for there in lcls1.valid_files(self.calib / folder, _ignore):
@@ -382,9 +386,11 @@ class Export:
         time = _mtime(file)
         os.utime(part, ns=(time, time))
         if keep:
-            stamp, _ = history.stamp(datetime.now(UTC))
-            os.replace(path, path.with_name(f"{path.name}-{stamp}"))
-        _move_where_nothing_is(part, path)
+            _keep(path)
+            part.replace(path)
+        else:
+            _move_where_nothing_is(part, path)
+        self._changed.add(path.parent)
 
 
 # In common -------------------------------------------------------------------------------------
@@ -467,6 +473,23 @@ def _make_folder(folder: Path) -> None:
 
 def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.part")
+
+
+def _keep(path: Path) -> None:
+    """Give a file the name of a backup too, one that is free; it stays where it is meanwhile."""
+    moment = datetime.now(UTC)
+    while True:
+        backup = path.with_name(f"{path.name}-{history.stamp(moment)[0]}")
+        try:
+            os.link(path, backup)
+            return
+        except FileExistsError:
+            moment += timedelta(seconds=1)
+        except OSError:  # a file system without links
+            if not backup.exists():
+                path.rename(backup)
+                return
+            moment += timedelta(seconds=1)
 
 
 def _move_where_nothing_is(part: Path, path: Path) -> None:

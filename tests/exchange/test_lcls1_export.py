@@ -171,6 +171,10 @@ def test_a_file_that_differs_is_left_alone_unless_one_says_otherwise(memory_db, 
     assert text.read(mine)[0, 0] == 1
     kept = [b for b in lcls1.backups(mine.parent) if text.read(b.path)[0, 0] == 99]
     assert [backup.of for backup in kept] == ["0-end.data"]
+    write(mine, array_text(97))
+    assert write_out(memory_db, out, replace=True).replaced == 1
+    values = [text.read(backup.path)[0, 0] for backup in lcls1.backups(mine.parent)]
+    assert {97, 99} <= {*values}
 
 
 def test_a_dry_run_writes_nothing(memory_db, calib, out):
