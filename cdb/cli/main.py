@@ -67,6 +67,7 @@ COMMANDS = {
         "token": ("tokens", "Say who may do what: create, list and revoke tokens."),
     },
     "LCLS-I": {
+        "lcls1": ("lcls1", "Look after a calibration tree: list, check, deploy, remove."),
         "dcs": ("dcs", "Look into the HDF5 files of the old dcs command."),
     },
     "As in psana": {
