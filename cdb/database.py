@@ -269,7 +269,7 @@ class Database(Readable):
             used for something else.
         """
         names.check_ctype(ctype)
-        names.check_detector(detector)
+        detector = names.check_detector(detector)
         runs = RunRange.parse(run, run_end)
         begin = None if time is None else parse_time(time)
         for check, name in ((names.check_experiment, experiment), (names.check_dbsuffix, dbsuffix)):

@@ -96,7 +96,7 @@ async def register(request: Request, _: Arguments) -> Response:
     if not isinstance(detector, str):
         raise BadQuestion(f"detector is {shown(detector)}; give its long name")
     _check_kinds(given)
-    names.check_detector(detector)
+    detector = names.check_detector(detector)
     service = service_of(request)
     made, seq = await _in_the_name(
         request,
