@@ -1,13 +1,16 @@
 """Runs of LCLS-II in xtc2, through psana; its datagrams are counted here.
 
 A file is a chain of datagrams. Each begins with a time stamp, 32 bits that say what it is (4 of
-them: Configure, BeginRun, BeginStep, an event), and its length. So counts, times and steps cost a
-few bytes a datagram, and a file that is cut short or is no xtc2 never reaches psana, whose
-compiled parts trust their files.
+them: Configure, BeginRun, BeginStep, an event), and its length; in it containers lie in containers,
+each with its length. So counts, times and steps cost a few bytes a datagram, and a file that is cut
+short, is no xtc2, or whose containers do not fit into each other never reaches psana, which would
+end the whole program.
 
 Several streams of a run are joined by psana, by way of its files in ``smalldata/``.
 """
 
+import mmap
+import os
 import re
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +35,10 @@ from cdb.readers.frames import (
 )  # fmt: skip
 
 _HEADER = struct.Struct("<QIIHHI")  # time, env; src, damage, type, extent
+_CONTAINER = struct.Struct("<IHHI")  # src, damage, type, extent
 _BEFORE_XTC = 12  # the extent counts from behind the time and env [bytes]
+# Types of containers that hold containers.
+_PARENT, _SHAPES_AND_DATA = 0, 1
 CONFIGURE, BEGIN_RUN, BEGIN_STEP, EVENT = 2, 4, 6, 12
 # Seconds from 1970 to 1990, from which stamps count.
 _1990 = 631_152_000
@@ -40,6 +46,8 @@ _1990 = 631_152_000
 _PEEKED = 100
 # Containers in containers, at most.
 _DEPTH = 12
+# Progress is told after so many bytes.
+_TOLD = 2**24
 
 _TROUBLE = (
     OSError, RuntimeError, ValueError, LookupError, AttributeError, TypeError, SystemError,
@@ -75,41 +83,57 @@ def walk(path: Path, advance: Callable[[int], object] | None = None) -> Chain:
     BadFile
         If this is no xtc2.
     """
-    chain, offset, told, stepped = Chain(), 0, 0, False
     with _readable(path), path.open("rb") as file:
         size = path.stat().st_size
         if size == 0:
             raise BadFile(f"{path} is empty")
-        while offset < size:
-            file.seek(offset)
-            header = file.read(_HEADER.size)
-            whole = len(header) == _HEADER.size
-            stamp, env, _, _, _, extent = _HEADER.unpack(header) if whole else (0,) * 6
-            what = (env >> 24) & 0xF
-            length = _BEFORE_XTC + extent
-            if offset == 0 and (not whole or what != CONFIGURE or length < _HEADER.size):
-                raise BadFile(f"{path} is no xtc2: it does not begin with a configuration")
-            if whole and length < _HEADER.size:
-                raise BadFile(f"{path} is damaged: a datagram of {length} bytes at byte {offset}")
-            if not whole or offset + length > size:
-                chain.cut = True
-                break
-            if what == BEGIN_STEP and stepped and chain.events[-1]:
-                chain.events.append(0)
-            stepped = stepped or what == BEGIN_STEP
-            chain.events[-1] += what == EVENT
-            if what in (BEGIN_RUN, EVENT):
-                chain.end = nanoseconds(stamp)
-                chain.begin = chain.begin or chain.end
-            offset += length
-            if advance and offset - told > 2**24:
-                advance(offset - told)
-                told = offset
-        if chain.cut and offset == 0:
-            raise BadFile(f"{path} is cut short: its configuration is not whole")
-    if advance:
-        advance(size - told)
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as bytes_:
+            return _walk(path, bytes_, advance or (lambda _: None))
+
+
+def _walk(path: Path, bytes_: mmap.mmap, advance: Callable[[int], object]) -> Chain:
+    chain, offset, told, stepped, size = Chain(), 0, 0, False, len(bytes_)
+    while offset < size:
+        whole = offset + _HEADER.size <= size
+        header = _HEADER.unpack_from(bytes_, offset) if whole else (0,) * 6
+        stamp, env, _, _, type_, extent = header
+        what, length = (env >> 24) & 0xF, _BEFORE_XTC + extent
+        if offset == 0 and (what != CONFIGURE or type_ != _PARENT or length < _HEADER.size):
+            raise BadFile(f"{path} is no xtc2: it does not begin with a configuration")
+        if whole and length < _HEADER.size:
+            raise BadFile(f"{path} is damaged: a datagram of {length} bytes at byte {offset}")
+        if not whole or offset + length > size:
+            chain.cut = True
+            break
+        _check_containers(path, bytes_, offset + _HEADER.size, offset + length)
+        if what == BEGIN_STEP and stepped and chain.events[-1]:
+            chain.events.append(0)
+        stepped = stepped or what == BEGIN_STEP
+        chain.events[-1] += what == EVENT
+        if what in (BEGIN_RUN, EVENT):
+            chain.end = nanoseconds(stamp)
+            chain.begin = chain.begin or chain.end
+        offset += length
+        if offset - told > _TOLD:
+            advance(offset - told)
+            told = offset
+    if chain.cut and offset == 0:
+        raise BadFile(f"{path} is cut short: its configuration is not whole")
+    advance(size - told)
     return chain
+
+
+def _check_containers(path: Path, bytes_: mmap.mmap, begin: int, end: int, depth: int = 0) -> None:
+    """Make sure that containers fit into what holds them."""
+    offset = begin
+    while offset < end:
+        whole = offset + _CONTAINER.size <= end
+        _, _, type_, extent = _CONTAINER.unpack_from(bytes_, offset) if whole else (0,) * 4
+        if extent < _CONTAINER.size or offset + extent > end or depth > _DEPTH:
+            raise BadFile(f"{path} is damaged: at byte {offset} is no container that fits")
+        if type_ in (_PARENT, _SHAPES_AND_DATA):
+            _check_containers(path, bytes_, offset + _CONTAINER.size, offset + extent, depth + 1)
+        offset += extent
 
 
 def nanoseconds(stamp: int) -> int:
@@ -155,16 +179,42 @@ class Xtc2Run(Run):
         first = min((chain.begin for chain in chains if chain.begin), default=0)
         if first:
             self.begin, self.end = time_of(first), time_of(max(chain.end for chain in chains))
+        self._survive()
         with _readable(self.where):
-            self._run = self._open()
-            self.experiment, self.number = str(self._run.expt) or None, int(self._run.runnum)
-            self._names = sorted(
-                name
-                for (name, drp), methods in self._run.detinfo.items()
-                if drp == "raw" and "raw" in methods
+            self._begin()
+
+    def _begin(self) -> None:
+        """Take from psana what it knows before the events."""
+        self._run = self._open()
+        self.experiment, self.number = str(self._run.expt) or None, int(self._run.runnum)
+        self._names = sorted(
+            name
+            for (name, drp), methods in self._run.detinfo.items()
+            if drp == "raw" and "raw" in methods
+        )
+        self.sources = self._peek()
+        self.steps = self._with_values()
+        self._panels = {name: self._configured(name) for name in self._names}
+
+    def _survive(self) -> None:
+        """Begin in a process of its own first: of some damaged files psana's compiled parts die.
+
+        What else goes wrong there goes wrong here too, and is told then.
+        """
+        child = os.fork()
+        if child == 0:
+            try:
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, 1)
+                os.dup2(nowhere, 2)
+                self._begin()
+            finally:
+                os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            raise BadFile(
+                f"{self.where} is damaged: psana dies of it (signal {os.WTERMSIG(status)})"
             )
-            self.sources = self._peek()
-            self.steps = self._with_values()
 
     def _open(self) -> Any:
         """Return psana's run, its events not yet begun."""
@@ -192,22 +242,24 @@ class Xtc2Run(Run):
                     for number in sorted(panels)
                     for path, value in _flat(getattr(panels[number], "config", None))
                 }
-                found += [_configured(name, path, value) for path, value in names.items()]
+                found += [_setting(name, path, value) for path, value in names.items()]
         return sorted(found, key=lambda key: (key.kind, key.source, key.name))
 
     def configuration(self, source: Source) -> list[Mapping[str, Any]]:
         """Return the configuration of each panel, its id as ``detid``."""
+        return list(self._panels[source.name])
+
+    def _configured(self, name: str) -> list[Mapping[str, Any]]:
         panels: dict[int, dict[str, Any]] = {}
-        with _readable(self.where):
-            for configuration in self._run.configs:
-                about = getattr(getattr(configuration, "software", None), source.name, {})
-                for number, panel in getattr(configuration, source.name, {}).items():
-                    values = dict(_flat(getattr(panel, "config", None)))
-                    panels.setdefault(number, {}).update(values)
-                for number, panel in about.items():
-                    detid = getattr(panel, "detid", "")
-                    if detid:
-                        panels.setdefault(number, {})["detid"] = str(detid)
+        for configuration in self._run.configs:
+            about = getattr(getattr(configuration, "software", None), name, {})
+            for number, panel in getattr(configuration, name, {}).items():
+                values = dict(_flat(getattr(panel, "config", None)))
+                panels.setdefault(number, {}).update(values)
+            for number, panel in about.items():
+                detid = getattr(panel, "detid", "")
+                if detid:
+                    panels.setdefault(number, {})["detid"] = str(detid)
         return [panels[number] for number in sorted(panels)]
 
     def _stream(self, source: Source, selection: Selection, n_frames: int) -> Iterator[Block]:
@@ -342,7 +394,7 @@ def _flat(value: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, Any
             yield from _flat(getattr(value, name), f"{path}.{name}".strip("."), depth + 1)
 
 
-def _configured(source: str, path: str, value: Any) -> Key:
+def _setting(source: str, path: str, value: Any) -> Key:
     array = np.asarray(value)
     text = "str" if array.dtype.kind == "U" else str(array.dtype)
     return Key("configuration", source, path, text, array.shape)

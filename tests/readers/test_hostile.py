@@ -161,6 +161,7 @@ def test_frames_without_an_index_are_nobodys(tmp_path):
         (b"x" * 500, "is no xtc2: it does not begin with a configuration"),
         (writers.datagram(12), "is no xtc2: it does not begin with a configuration"),
         (writers.datagram(2, b"x" * 100)[:50], "its configuration is not whole"),
+        (writers.datagram(2, b"x" * 100).replace(b"\3\0p\0", b"\3\0q\0"), "no container that fits"),
         (writers.datagram(2) + b"\0" * 24, "a datagram of 12 bytes at byte 24"),
     ],
 )

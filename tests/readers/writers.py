@@ -168,5 +168,6 @@ def jungfrau(n: int, module: int = 1, cells: int = 2) -> dict[str, dict[str, np.
 
 
 def datagram(what: int, payload: bytes = b"", stamp: int = 5 << 32) -> bytes:
-    """Return a datagram of xtc2, as far as its header goes."""
+    """Return a datagram of xtc2 that holds one container of plain bytes, if any."""
+    payload = payload and struct.pack("<IHHI", 0, 0, 3, 12 + len(payload)) + payload
     return struct.pack("<QIIHHI", stamp, what << 24, 0, 0, 0, 12 + len(payload)) + payload
