@@ -36,7 +36,8 @@ WRITES = {
     "approve",
 }  # fmt: skip
 # What is about a folder or a file of this machine, and asks no store.
-HERE = {"cache info", "cache verify", "cache clear", "bundle verify"}
+HERE = {"cache info", "cache verify", "cache clear", "bundle verify",
+        "raw info", "raw keys", "raw panels", "raw find"}  # fmt: skip
 READS = {*NAMES} - WRITES - HERE - {"completion", "serve"}
 # What is about the store as such, or names the states itself.
 AS_OF = READS - {

@@ -194,7 +194,7 @@ def test_the_commands(told):
     code, shown = told["info"]
     assert code == 0
     assert "ueddaq02 run 109, xtc2" in shown
-    assert "FL 100.0%" in shown
+    assert "FL (100%)" in shown
     code, shown = told["panels"]
     assert "panel  3  3926196238-0176373505-4043309078-" in shown
     code, shown = told["info --json"]
