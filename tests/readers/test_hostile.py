@@ -6,7 +6,7 @@ import pytest
 
 from cdb.errors import BadFile, CalibError
 from cdb.readers import open_run
-from cdb.readers.xtc2 import walk
+from cdb.readers.datagrams import walk
 from tests.readers import writers
 
 

@@ -90,6 +90,24 @@ told["words"] = [bool(one) for one in same]
 with open_run(sys.argv[4]) as ours:
     told["cut"] = [sum(len(block.data) for block in ours.blocks()), ours.notes]
 
+# Streams of one run: two with panels of one detector, of which one lost an event; in the third
+# another detector, in two chunks.
+with open_run(sys.argv[6]) as ours:
+    jungfrau = np.concatenate([block.data for block in ours.blocks("jungfrau")])
+    epix = list(ours.blocks("epix"))
+    with open_run(sys.argv[3]) as alone:
+        panel = np.concatenate([block.data for block in alone.blocks()])[1:]
+    with open_run(sys.argv[2]) as alone:
+        quads = np.concatenate([block.data for block in alone.blocks()])
+    told["streams"] = {
+        "sources": [[one.name, list(one.shape), one.n_frames] for one in ours.sources.values()],
+        "jungfrau": bool(np.array_equal(jungfrau, np.concatenate([panel, panel], axis=1))),
+        "epix": bool(np.array_equal(np.concatenate([block.data for block in epix]), quads)),
+        "steps": [[step.number, step.n_events] for step in ours.steps],
+        "epix_steps": [block.step for block in epix],
+        "panels": len(run_facts.panels_of(ours, ours.source("epix"))),
+    }
+
 # A configuration that is noise: psana's compiled parts may say anything, but a sentence.
 try:
     with open_run(sys.argv[5]) as ours:
@@ -108,6 +126,19 @@ print("ANSWER " + json.dumps(told))
 """
 
 
+def write_streams(folder: Path) -> None:
+    """Write three streams with the stamps of one, as of one run."""
+    folder.mkdir()
+    epix, jungfrau = writers.datagrams(EPIX), writers.datagrams(JUNGFRAU)
+    same = [jungfrau[place] for place in (0, 1, 3, 4, 6, 7)]
+    same = [stamped[:8] + one[8:] for stamped, one in zip(epix, same, strict=True)]
+    for name, parts in (
+        ("s000-c000", same), ("s001-c000", same[:4] + same[5:]),
+        ("s002-c000", epix[:5]), ("s002-c001", [*epix[:2], epix[5]]),
+    ):  # fmt: skip
+        (folder / f"ueddaq02-r0109-{name}.xtc2").write_bytes(b"".join(parts))
+
+
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
     """What psana and we say of the two files."""
@@ -123,8 +154,9 @@ def told(tmp_path_factory):
     noise = np.random.default_rng(1).bytes(3000)
     chain = [writers.datagram(2, noise), writers.datagram(4, noise), writers.datagram(12, noise)]
     (folder / "noise.xtc2").write_bytes(b"".join(chain))
+    write_streams(folder / "streams")
     arguments = [sysconfig.get_paths()["purelib"], EPIX, JUNGFRAU, folder / "cut.xtc2",
-                 folder / "noise.xtc2"]  # fmt: skip
+                 folder / "noise.xtc2", folder / "streams"]  # fmt: skip
     process = subprocess.Popen(
         [python, "-c", SCRIPT, *map(str, arguments)],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -176,7 +208,16 @@ def test_words_and_modes_of_any_configuration_are_psanas(told):
 
 
 def test_what_was_recorded_is_listed(told):
-    assert told["epix"]["keys"] == ["asicPixelConfig", "raw.calib", "raw.config"]
+    assert told["epix"]["keys"] == ["asicPixelConfig", "detid", "raw.calib"]
+
+
+def test_streams_are_joined_by_their_stamps(told):
+    streams = told["streams"]
+    assert streams["sources"] == [["epixquad", [4, 352, 384], 2], ["jungfrau", [2, 512, 1024], 1]]
+    assert streams["jungfrau"]
+    assert streams["epix"]
+    assert (streams["steps"], streams["epix_steps"]) == ([[0, 2]], [0])
+    assert streams["panels"] == 4
 
 
 def test_a_file_that_was_cut_short_is_read_up_to_there(told):
