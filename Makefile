@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 DATA := ../shared/data/lcls1-calib
 # Those in Python whose names do not say so.
 SCRIPTS := $(filter-out %.py,$(shell grep -ls '^.!/usr/bin/env python3' scripts/*))
+# Tests at a time; many of them wait for a server, so one more than small machines have cores.
+WORKERS ?= 3
 
 .PHONY: help install check test demo bench lint-docker clean
 help:
@@ -29,7 +31,7 @@ check: install
 	$(BIN)/lint-imports
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 demo: install
 	$(BIN)/python scripts/demo.py $(DATA)
