@@ -8,7 +8,9 @@ import pytest
 from tests.blocks import ID, Session, blocks_of, commands_in, masked
 
 ROOT = Path(__file__).parents[1]
-DOCS = ("cli", "python", "tags", "compare", "audit", "watching", "gates", "provenance", "raw")
+DOCS = (
+    "cli", "python", "tags", "compare", "audit", "watching", "gates", "provenance", "lcls1", "raw",
+)  # fmt: skip
 PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in DOCS)]
 
 

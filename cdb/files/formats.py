@@ -86,7 +86,7 @@ def read(
     path = Path(path)
     if dtype is not None and dtype not in FILE_TYPES:
         raise BadFile(f"unknown file type {shown(dtype)}; known: {', '.join(FILE_TYPES)}")
-    with _readable(path):
+    with readable(path):
         if ctype == "geometry" or dtype in TEXT:
             return _read_text(path, ctype)
         if dtype == XTCAV:
@@ -103,7 +103,7 @@ def read(
 
 
 @contextlib.contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Say in one sentence why a file cannot be read."""
     try:
         mode = path.stat().st_mode
@@ -255,6 +255,25 @@ def write_stream(file: IO[bytes], data: Any, format: str) -> None:  # noqa: A002
     else:
         # Alone, arrays and texts are stored otherwise; in a list they are JSON.
         file.write(bytes(payload.encode([data]).data)[1:-1] + b"\n")
+
+
+def write_file(path: Path, write: Write) -> None:
+    """Write a file in one piece, or not at all; one that is there is replaced.
+
+    Parameters
+    ----------
+    path : Path
+        Where to.
+    write : callable
+        Called with the open file, to fill it.
+
+    Raises
+    ------
+    BadFile
+        If it cannot be written.
+    """
+    with _beside(path, write) as new, _writable(path):
+        new.replace(path)
 
 
 def write_files(
