@@ -19,7 +19,7 @@ from typing import Any
 from cdb import lcls1_names, names
 from cdb.constant import Version, order_of
 from cdb.database import Database
-from cdb.errors import BadDocument, BadFile, BadName, BadPayload, NotFound, TooLarge
+from cdb.errors import BadDocument, BadFile, BadName, BadPayload, BadTime, NotFound, TooLarge
 from cdb.exchange import lcls1_files
 from cdb.exchange.lcls1_files import HISTORY_OF, Content
 from cdb.files import history, lcls1
@@ -28,13 +28,13 @@ from cdb.files.history import Record
 from cdb.files.lcls1 import Folder, Skipped
 from cdb.payload import Encoded, digest, encode
 from cdb.stores.base import Progress
-from cdb.validity import RunRange
+from cdb.validity import LAST_SECOND, RunRange
 
 # Under this name a version's `source` tells of its file.
 LCLS1 = "lcls1"
 _SAME = ("data_type", "data_dtype", "data_shape")
 
-_UNREADABLE = (BadFile, BadDocument, BadPayload, BadName, TooLarge)
+_UNREADABLE = (BadFile, BadDocument, BadPayload, BadName, BadTime, TooLarge)
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class Tree:
         path = folder.path / history.NAME
         facts = self._facts(path) if path.exists() else None
         if facts is not None:
-            time = datetime.fromtimestamp(facts.st_mtime, UTC)
+            time = _time_of(facts)
             kind = HISTORY_OF + folder.ctype
             yield Item(folder, path, detector, kind, RunRange(0), time, facts, None, hidden)
             records = self._records(path)
@@ -216,7 +216,7 @@ class Tree:
         facts = self._facts(path)
         if facts is not None:
             told = record.time if record is not None else None
-            time = told or datetime.fromtimestamp(facts.st_mtime, UTC)
+            time = told or _time_of(facts)
             yield Item(folder, path, detector, folder.ctype, runs, time, facts, record, why)
 
     def _facts(self, path: Path) -> os.stat_result | None:
@@ -230,6 +230,11 @@ class Tree:
             self.skipped.append(Skipped(path, "is no file"))
             return None
         return facts
+
+
+def _time_of(facts: os.stat_result) -> datetime:
+    """Return the time of a file, within what can be stored."""
+    return datetime.fromtimestamp(min(max(0, facts.st_mtime), LAST_SECOND - 1), UTC)
 
 
 def _cannot(error: OSError) -> str:
@@ -398,7 +403,7 @@ class Import:
                 plain.fields, digest(plain.data), memoryview(plain.data).nbytes, plain.data
             )
             known = (before, filed.in_force(item))
-            if any(each is not None and _holds(each, encoded) for each in known):
+            if any(each is not None and holds(each, encoded) for each in known):
                 made.same += 1
                 return
             is_new = dry_run or self._deploy(item, encoded, _source(item, content, sha256)).new
@@ -454,7 +459,7 @@ def _file_digest(version: Version) -> object:
     return files[0].get("sha256") if isinstance(files, list) and files else None
 
 
-def _holds(version: Version, encoded: Encoded) -> bool:
+def holds(version: Version, encoded: Encoded) -> bool:
     """Return whether a version has a payload."""
     same = (version.meta.get(name) == encoded.fields.get(name) for name in _SAME)
     return version.sha256 == encoded.sha256 and all(same)
