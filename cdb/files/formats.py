@@ -86,7 +86,7 @@ def read(
     path = Path(path)
     if dtype is not None and dtype not in FILE_TYPES:
         raise BadFile(f"unknown file type {shown(dtype)}; known: {', '.join(FILE_TYPES)}")
-    with _readable(path):
+    with readable(path):
         if ctype == "geometry" or dtype in TEXT:
             return _read_text(path, ctype)
         if dtype == XTCAV:
@@ -103,7 +103,7 @@ def read(
 
 
 @contextlib.contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Say in one sentence why a file cannot be read."""
     try:
         mode = path.stat().st_mode

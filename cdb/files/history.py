@@ -229,7 +229,7 @@ def _fields(line: str) -> dict[str, str]:
     found = list(_KEY.finditer(line))
     fields: dict[str, str] = {}
     ends = [at.start() for at in found[1:]] + [len(line)]
-    for at, end in zip(found, ends, strict=bool(found)):
+    for at, end in zip(found, ends, strict=False):
         if at[1] in _COMMENTS:
             return fields | _comment(at[1], line[at.end() :], "user" in fields)
         fields[at[1]] = line[at.end() : end].strip()

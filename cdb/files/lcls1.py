@@ -307,6 +307,34 @@ def backups(folder: Path | str) -> list[Backup]:
     return sorted(found, key=lambda backup: (backup.of, backup.time, backup.path))
 
 
+def read_history(
+    folder: Path | str, report: Callable[[int, str], object] = history.ignore
+) -> list[history.Record]:
+    """Return the records of a folder's HISTORY, in order; none if it has none.
+
+    Parameters
+    ----------
+    folder : Path or str
+        Of one type of constant of one source.
+    report : callable, optional
+        Called with the number and the text of each line that names no file.
+
+    Raises
+    ------
+    BadFile
+        If it cannot be read.
+    """
+    path = Path(folder) / history.NAME
+    try:
+        data = path.read_bytes() if path.is_file() else b""
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise BadFile(f"cannot read {path}: {error.strerror or error}") from None
+    # Names of users and hosts in whatever encoding; a line must not spoil the others.
+    return history.parse(data.decode("utf-8", "backslashreplace"), report)
+
+
 # Places ----------------------------------------------------------------------------------------
 
 
