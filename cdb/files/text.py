@@ -22,7 +22,6 @@ import math
 import os
 import re
 import socket
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,6 +34,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from cdb.errors import BadFile, shown
 from cdb.files import numerals
+from cdb.files.places import move_into_place
 
 # How the old tools print the types of constants: short, and not to the last bit.
 SHORT_FORMS: Mapping[str, str] = MappingProxyType(
@@ -190,11 +190,46 @@ def parse(
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if (zero := data.find(b"\0")) >= 0:
         raise BadFile(f"{name}: is binary, not text (byte {zero} is zero)")
+    source = _source(name, data)
+    return _read_numbers(source, _read_header(source, np.dtype(dtype)))
+
+
+def header(data: bytes, name: str = "array text") -> tuple[np.dtype[Any], tuple[int, ...] | None]:
+    r"""Return what the comments of a text say about its array, without reading the numbers.
+
+    Parameters
+    ----------
+    data : bytes
+        The text, or its beginning; of what is cut off, nothing is known.
+    name : str
+        What errors call the text.
+
+    Returns
+    -------
+    dtype : dtype
+        As `parse` would give it.
+    shape : tuple of int or None
+        None where only the rows tell it.
+
+    Raises
+    ------
+    BadFile
+        If the header contradicts itself.
+
+    Examples
+    --------
+    >>> header(b"# DTYPE uint16_t\n# NDIM 2\n# DIM:0 2\n# DIM:1 2\n1 2 3\n")
+    (dtype('uint16'), (2, 2))
+    """
+    found = _read_header(_source(name, data), np.dtype(np.float32))
+    return found.dtype, found.shape
+
+
+def _source(name: str, data: bytes) -> "_Source":
     data = data.removeprefix(b"\xef\xbb\xbf")
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    source = _Source(name, data, _end_of_comments(data))
-    return _read_numbers(source, _read_header(source, np.dtype(dtype)))
+    return _Source(name, data, _end_of_comments(data))
 
 
 def _end_of_comments(data: bytes) -> int:
@@ -405,7 +440,7 @@ def write(
         If the folder cannot be written.
     """
     text = format_array(array, comments=comments, fmt=fmt, origin=_origin(path))
-    _move_into_place(Path(path), text.encode("utf-8", "backslashreplace"))
+    move_into_place(Path(path), text.encode("utf-8", "backslashreplace"))
 
 
 def format_array(
@@ -525,15 +560,3 @@ def _origin(path: Path | str) -> dict[str, str]:
         "DATE_TIME": datetime.now().astimezone().isoformat(timespec="seconds"),
         "UID": user,
     }
-
-
-def _move_into_place(path: Path, data: bytes) -> None:
-    beside = path.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        with beside.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

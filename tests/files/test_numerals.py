@@ -5,6 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from cdb.errors import shown
 from cdb.files.numerals import BadNumeral, _parse_token, parse
 
 FLOATS = ["float16", "float32", "float64"]
@@ -41,7 +42,8 @@ def same(tokens, dtype, blanks):
     if expected is None:
         with pytest.raises(BadNumeral) as error:
             parse(block, dtype)
-        assert block[error.value.offset :].split()[0].decode() in str(error.value)
+        found = block[error.value.offset :].split()[0].decode()
+        assert shown(found) in str(error.value)
         return True
     array = parse(block, dtype)
     assert array.dtype == dtype

@@ -520,7 +520,7 @@ def test_after_a_failure_the_old_file_stands_alone(tmp_path, monkeypatch):
     def full(_):
         raise OSError("no space left")
 
-    monkeypatch.setattr("cdb.files.text.os.fsync", full)
+    monkeypatch.setattr("cdb.files.places.os.fsync", full)
     with pytest.raises(OSError, match="no space left"):
         write(path, np.ones(4))
     assert read(path).tolist() == [0, 0, 0]
