@@ -214,10 +214,10 @@ class Export:
         if said:
             return f"it has {' and '.join(said)}, which a tree cannot say"
         kind = version.meta.get("data_type")
-        if kind == "str" and version.ctype != lcls1_files.GEOMETRY:
-            return "it is a text, and of texts a tree holds geometry alone"
-        if kind not in ("ndarray", "str"):
-            return f"its data are {kind}, and a tree holds arrays and geometry"
+        if (kind == "str") != lcls1_files.is_text(version.ctype):
+            return f"its data are {kind}, which files of this type are not"
+        if kind == "json" and not place_of(version) and version.dettype != XTCAV:
+            return "its data are json, which a tree holds for XTCAV alone"
         return ""
 
     def _leave_out(self, version: Version, why: str) -> None:

@@ -22,7 +22,7 @@ from cdb.database import Database
 from cdb.errors import BadDocument, BadFile, BadName, BadPayload, BadTime, NotFound, TooLarge
 from cdb.exchange import lcls1_files
 from cdb.exchange.lcls1_files import HISTORY_OF, Content
-from cdb.files import history, lcls1
+from cdb.files import contents, history, lcls1
 from cdb.files.groups import group_of
 from cdb.files.history import Record
 from cdb.files.lcls1 import Folder, Skipped
@@ -423,6 +423,7 @@ class Import:
             "detname": item.folder.source,
             "longname": lcls1_names.long_name(item.folder.source, item.folder.group),
             "iofname": item.place,
+            "unit": contents.unit_of(names.detector_type(item.detector), item.ctype),
             "run_orig": int(run) if run.isascii() and run.isdecimal() and len(run) < 10 else None,
             "source": source,
         }

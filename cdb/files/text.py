@@ -232,37 +232,6 @@ def _source(name: str, data: bytes) -> "_Source":
     return _Source(name, data, _end_of_comments(data))
 
 
-def header(data: bytes, name: str = "array text") -> tuple[np.dtype[Any], tuple[int, ...] | None]:
-    r"""Return what the comments of a text say about its array, without reading the numbers.
-
-    Parameters
-    ----------
-    data : bytes
-        The text, or its beginning; of what is cut off, nothing is known.
-    name : str
-        What errors call the text.
-
-    Returns
-    -------
-    dtype : dtype
-        As `parse` would give it.
-    shape : tuple of int or None
-        None where only the rows tell it.
-
-    Raises
-    ------
-    BadFile
-        If the header contradicts itself.
-
-    Examples
-    --------
-    >>> header(b"# DTYPE uint16_t\n# NDIM 2\n# DIM:0 2\n# DIM:1 2\n1 2 3\n")
-    (dtype('uint16'), (2, 2))
-    """
-    data = data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return _read_header(_Source(name, data, _end_of_comments(data)))
-
-
 def _end_of_comments(data: bytes) -> int:
     """Return where the last line with a comment ends, 0 without comments."""
     if b"#" not in data:
