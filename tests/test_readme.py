@@ -8,7 +8,7 @@ import pytest
 from tests.blocks import ID, Session, blocks_of, commands_in, masked
 
 ROOT = Path(__file__).parents[1]
-DOCS = ("cli", "python", "tags", "compare", "audit", "watching", "gates", "provenance")
+DOCS = ("cli", "python", "tags", "compare", "audit", "watching", "gates", "provenance", "lcls1")
 PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in DOCS)]
 
 

@@ -63,6 +63,9 @@ COMMANDS = {
         "serve": ("serve", "Put the store on the network."),
         "token": ("tokens", "Say who may do what: create, list and revoke tokens."),
     },
+    "LCLS-I": {
+        "lcls1": ("lcls1", "Look after a calibration tree: list, check, deploy, remove."),
+    },
     "As in psana": {
         "print": ("psana", "List databases, constants, or print one document."),
         "deldoc": ("psana", "Retire one document."),

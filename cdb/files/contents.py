@@ -17,8 +17,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from cdb.errors import BadFile
+from cdb import shapes
+from cdb.errors import BadFile, Refused
 from cdb.files import formats
+from cdb.files.groups import type_of
 
 TEXTS = ("geometry", "code_geometry", "filter", "hex_config", "hex_table")
 BEGINNING = 2**16  # bytes that hold every header that was ever written
@@ -121,6 +123,47 @@ def unit_of(dettype: str, ctype: str) -> str | None:
     if ctype == "pixel_gain":
         return "ADU/keV" if dettype.startswith(_DIVIDED) else "keV/ADU"
     return "ADU" if ctype in _IN_ADU else None
+
+
+def check_size(shape: tuple[int, ...], source: str, ctype: str) -> None:
+    """Refuse an array that cannot be a constant of a detector.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the array; one that has as many values as the detector is brought into shape by the
+        readers.
+    source : str
+        The detector.
+    ctype : str
+        Type of constant.
+
+    Raises
+    ------
+    Refused
+        Naming the shapes that are good.
+
+    Examples
+    --------
+    >>> check_size((5920, 388), "CxiDs1.0:Cspad.0", "pedestals")
+    >>> check_size((7, 352, 384), "CxiDs1.0:Cspad.0", "pedestals")
+    Traceback (most recent call last):
+        ...
+    cdb.errors.Refused: pedestals of cspad have the shape (32, 185, 388) or (4, 8, 185, 388), ...
+    """
+    dettype = type_of(source).lower()
+    known = shapes.shapes_of(dettype, ctype)
+    if not known or any(_has_size(shape, lengths) for lengths in known):
+        return
+    good = " or ".join(
+        f"({', '.join('n' if n is None else str(n) for n in lengths)})" for lengths in known
+    )
+    raise Refused(f"{ctype} of {dettype} have the shape {good}, not {shape}")
+
+
+def _has_size(shape: tuple[int, ...], lengths: shapes.Lengths) -> bool:
+    """Return whether a shape is one of the table's, or has as many values as it."""
+    return shapes.fits(shape, lengths) or math.prod(shape) == math.prod(n or 0 for n in lengths)
 
 
 def check_is_file(path: Path) -> None:

@@ -262,6 +262,25 @@ def write_stream(file: IO[bytes], data: Any, format: str) -> None:  # noqa: A002
         file.write(bytes(payload.encode([data]).data)[1:-1] + b"\n")
 
 
+def write_file(path: Path, write: Write) -> None:
+    """Write a file in one piece, or not at all; one that is there is replaced.
+
+    Parameters
+    ----------
+    path : Path
+        Where to.
+    write : callable
+        Called with the open file, to fill it.
+
+    Raises
+    ------
+    BadFile
+        If it cannot be written.
+    """
+    with _beside(path, write) as new, _writable(path):
+        new.replace(path)
+
+
 def write_files(
     prefix: Path | str,
     data: Any,

@@ -36,7 +36,8 @@ WRITES = {
     "approve",
 }  # fmt: skip
 # What is about a folder or a file of this machine, and asks no store.
-HERE = {"cache info", "cache verify", "cache clear", "bundle verify"}
+TREE = {f"lcls1 {name}" for name in ("ls", "check", "path", "get", "deploy", "remove")}
+HERE = {"cache info", "cache verify", "cache clear", "bundle verify", *TREE}
 READS = {*NAMES} - WRITES - HERE - {"completion", "serve"}
 # What is about the store as such, or names the states itself.
 AS_OF = READS - {
@@ -45,7 +46,7 @@ AS_OF = READS - {
 }  # fmt: skip
 # Not what answers for a run: no tag chooses among it.
 TAG = AS_OF - {"info", "journal", "bundle make", "check", "quarantine"}
-HIDES = {"purge", "retire", "amend", "fsck", "deldoc", "delcol", "deldb"}
+HIDES = {"lcls1 remove", "purge", "retire", "amend", "fsck", "deldoc", "delcol", "deldb"}
 # psana 4.3.4, `cdb --help`.
 LETTERS = {
     "add": "-d -e -c -i -r -R -t -s -v -f -m -S",
@@ -125,6 +126,12 @@ def test_what_answers_about_constants_has_tag(name):
 @pytest.mark.parametrize("name", sorted(WRITES))
 def test_what_writes_has_dry_run_and_url(name):
     assert {"--dry-run", "--url"} <= options(name)
+
+
+@pytest.mark.parametrize("name", sorted(TREE))
+def test_what_is_about_a_tree_has_json_and_what_changes_it_dry_run(name):
+    assert "--json" in options(name)
+    assert ("--dry-run" in options(name)) == (name in ("lcls1 deploy", "lcls1 remove"))
 
 
 @pytest.mark.parametrize("name", sorted(HIDES))

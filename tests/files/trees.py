@@ -1,5 +1,7 @@
 """Small LCLS-I trees for tests."""
 
+import os
+import signal
 from pathlib import Path
 
 from cdb.files import lcls1
@@ -21,3 +23,20 @@ def fill(calib: Path, source: str, ctype: str, *names: str, group: str | None = 
     for number, name in enumerate(names):
         (folder / name).write_text(text_of(number))
     return folder
+
+
+def listing(folder: Path) -> dict[str, str]:
+    """Return what lies in a folder under names that readers, or people, look at."""
+    return {path.name: path.read_text() for path in folder.iterdir() if path.name[0] != "."}
+
+
+def killed_at(step: str, kind: type, *arguments: object, **options: object) -> None:
+    """Make a change of a tree, and be killed at a step of it; runs in a process of its own."""
+    change = kind(*arguments, **options)
+
+    def stop(name: str) -> None:
+        if name == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    change.step = stop
+    change.commit()
