@@ -23,7 +23,7 @@ from cdb.database import Database
 from cdb.errors import BadFile, BadName, CalibError
 from cdb.exchange import lcls1_files
 from cdb.exchange.lcls1_files import HISTORY_OF
-from cdb.exchange.lcls1_import import as_in_names, holds, is_hidden, place_of, told_of
+from cdb.exchange.lcls1_import import as_in_names, file_of, holds, is_hidden, place_of, told_of
 from cdb.files import groups, history, lcls1
 from cdb.files.lcls1 import CalibFile, Skipped
 from cdb.lcls1_names import XTCAV
@@ -318,6 +318,8 @@ class Export:
             there = self._is_there(file, path)
             if there:
                 self._made.same += 1
+                if not dry_run:  # somebody may have been killed just before the end
+                    _beside(path).unlink(missing_ok=True)
                 return
             if there is None:
                 self._made.new += 1
@@ -339,8 +341,7 @@ class Export:
             return None
         if file.name == history.NAME:
             return raw == self._content(file, path)
-        files = (file.version.meta.get("source") or {}).get("files") or [{}]
-        if files[0].get("sha256") == lcls1_files.digest_of(raw):
+        if file_of(file.version).get("sha256") == lcls1_files.digest_of(raw):
             return True
         try:
             plain = encode(lcls1_files.content_of(raw, path, file.version.ctype).data)
@@ -369,7 +370,7 @@ class Export:
         """Write a file beside its place, with its time, and move it there."""
         data = self._content(file, path)
         _make_folder(path.parent)
-        part = path.with_name(f".{path.name}.part")
+        part = _beside(path)
         part.unlink(missing_ok=True)
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
         with open(handle, "wb") as opened:
@@ -448,9 +449,8 @@ def _line(file: File, experiment: str) -> str:
 
 def _mtime(file: File) -> int:
     """Return the time of a file [ns]: as it had, or when it was added here."""
-    files = (file.version.meta.get("source") or {}).get("files") or [{}]
-    told = files[0].get("mtime_ns")
-    if place_of(file.version) and isinstance(told, int) and not file.lines:
+    told = file_of(file.version).get("mtime_ns")
+    if isinstance(told, int) and 0 <= told < 2**62 and not file.lines:
         return told
     return order_of(file.version.meta) * 1000
 
@@ -461,6 +461,10 @@ def _make_folder(folder: Path) -> None:
             continue
         with contextlib.suppress(FileExistsError):  # somebody was quicker
             each.mkdir(FOLDER_MODE)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")
 
 
 def _move_where_nothing_is(part: Path, path: Path) -> None:

@@ -71,6 +71,8 @@ def content_of(raw: bytes, path: Path, ctype: str) -> Content:
     ------
     BadFile
         If it cannot be understood.
+    CalibError
+        If h5py is needed and not installed.
     """
     if raw.startswith(HDF5):
         return Content(formats.read(path, dtype=formats.XTCAV), {})
@@ -114,7 +116,11 @@ def bytes_of(
     if isinstance(data, str):
         if not is_text(ctype):
             raise BadFile(f"{ctype} is a text, and a tree holds arrays of this type")
-        return data.encode(str(facts.get("encoding", "utf-8")))
+        return _encoded(data, facts)
+    if isinstance(data, dict):
+        from cdb.files import xtcav
+
+        return xtcav.file_of(data)
     if not isinstance(data, np.ndarray):
         raise BadFile(f"{ctype} holds {type(data).__name__}, and a tree arrays and geometry")
     from cdb.files import text as array_text
@@ -159,6 +165,16 @@ def _decoded(raw: bytes) -> tuple[str, dict[str, Any]]:
         return raw.decode(), {}
     except UnicodeDecodeError:
         return raw.decode(_LATIN), {"encoding": _LATIN}
+
+
+def _encoded(text: str, facts: Mapping[str, Any]) -> bytes:
+    """Return the bytes that a text had."""
+    if facts.get("encoding") != _LATIN:
+        return text.encode()
+    try:
+        return text.encode(_LATIN)
+    except UnicodeEncodeError:
+        raise BadFile("its text does not have the letters that it says it has") from None
 
 
 def _comments(raw: bytes) -> list[str]:

@@ -19,7 +19,16 @@ from typing import Any
 from cdb import lcls1_names, names
 from cdb.constant import Version, order_of
 from cdb.database import Database
-from cdb.errors import BadDocument, BadFile, BadName, BadPayload, BadTime, NotFound, TooLarge
+from cdb.errors import (
+    BadDocument,
+    BadFile,
+    BadName,
+    BadPayload,
+    BadTime,
+    CalibError,
+    NotFound,
+    TooLarge,
+)
 from cdb.exchange import lcls1_files
 from cdb.exchange.lcls1_files import HISTORY_OF, Content
 from cdb.files import contents, history, lcls1
@@ -285,6 +294,14 @@ def told_of(version: Version) -> Mapping[str, Any]:
     return told if isinstance(told, Mapping) else {}
 
 
+def file_of(version: Version) -> Mapping[str, Any]:
+    """Return what a version tells of the bytes of that file; nothing if it was none."""
+    source = version.meta.get("source")
+    files = source.get("files") if isinstance(source, Mapping) and told_of(version) else None
+    first = files[0] if isinstance(files, list) and files else None
+    return first if isinstance(first, Mapping) else {}
+
+
 def place_of(version: Version) -> str:
     """Return the path inside a tree of the file that a version was; empty if it was none."""
     told = told_of(version)
@@ -394,14 +411,10 @@ class Import:
             raw = item.path.read_bytes()
             sha256 = lcls1_files.digest_of(raw)
             before = filed.of_file(item)
-            if before is not None and _file_digest(before) == sha256:
+            if before is not None and file_of(before).get("sha256") == sha256:
                 made.same += 1
                 return
-            content = lcls1_files.content_of(raw, item.path, item.ctype)
-            plain = encode(content.data)
-            encoded = Encoded(
-                plain.fields, digest(plain.data), memoryview(plain.data).nbytes, plain.data
-            )
+            content, encoded = _understood(raw, item)
             known = (before, filed.in_force(item))
             if any(each is not None and holds(each, encoded) for each in known):
                 made.same += 1
@@ -441,6 +454,17 @@ class Import:
         )
 
 
+def _understood(raw: bytes, item: Item) -> tuple[Content, Encoded]:
+    """Return what a file holds, also as it is stored."""
+    try:
+        content = lcls1_files.content_of(raw, item.path, item.ctype)
+        plain = encode(content.data)
+    except CalibError as error:
+        raise BadFile(str(error)) from None
+    size = memoryview(plain.data).nbytes
+    return content, Encoded(plain.fields, digest(plain.data), size, plain.data)
+
+
 def _source(item: Item, content: Content, sha256: str) -> dict[str, Any]:
     """Return what a version keeps of its file."""
     folder, facts = item.folder, item.facts
@@ -452,12 +476,6 @@ def _source(item: Item, content: Content, sha256: str) -> dict[str, Any]:
         told["hidden"] = item.retired
     file = {"path": item.place, "sha256": sha256, "nbytes": facts.st_size}
     return {"files": [file | {"mtime_ns": facts.st_mtime_ns}], LCLS1: told}
-
-
-def _file_digest(version: Version) -> object:
-    """Return the digest of the file that a version was."""
-    files = version.meta["source"].get("files")
-    return files[0].get("sha256") if isinstance(files, list) and files else None
 
 
 def holds(version: Version, encoded: Encoded) -> bool:

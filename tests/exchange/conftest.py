@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import strategies as st
 
@@ -88,3 +89,16 @@ NAMES = st.builds(
     st.sampled_from(["{0}-{1}.data", "{0}-{2}.data", "{0:03}-{1:04}.data", "{0}-9999.data"]),
 )
 LISTINGS = st.lists(NAMES, max_size=7, unique=True)
+
+
+@pytest.fixture
+def xtcav_tree(calib: Path) -> Path:
+    """A tree with constants of XTCAV beside those of its camera."""
+    from cdb.files import xtcav
+
+    camera = "XrayTransportDiagnostic.0:Opal1000.0"
+    folder = calib / f"Xtcav::CalibV1/{camera}/pedestals"
+    folder.mkdir(parents=True)
+    xtcav.write(folder / "3-end.data", {"ROI": {"x0": 5, "x1": 9}, "image": np.ones((2, 3))})
+    write(calib / f"Camera::CalibV1/{camera}/pedestals/0-end.data", array_text(11))
+    return calib
