@@ -11,7 +11,7 @@ added twice, an import that was killed goes on. What was retired here stays reti
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -203,7 +203,9 @@ class Tree:
             before = [r for r in records if r.time is None or r.time < backup.time]
             record = history.latest_for(before, backup.of)
             why = "a backup in the tree"
-            yield from self._item(detector, folder, backup.path, runs, record, why)
+            for item in self._item(detector, folder, backup.path, runs, record, why):
+                # Where no record tells when it came, it was there when the copy was made.
+                yield replace(item, time=min(item.time, backup.time))
 
     def _records(self, path: Path) -> list[Record]:
         """Return the records of a HISTORY; of one that cannot be read, none: it is told later."""
