@@ -153,7 +153,23 @@ class _Change:
         finally:
             part.unlink(missing_ok=True)
 
-    def _note(self, line: str) -> None:
+    def _check_history(self) -> None:
+        """Refuse to begin what could not be told."""
+        path = self.folder / history.NAME
+        if path.exists() and not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, "", os.fspath(path))
+
+    def _note(self, line: str, done: str) -> None:
+        """Append a line to HISTORY; what it tells of is done already."""
+        try:
+            self._append(line)
+        except OSError as error:
+            raise StoreRefused(
+                f"{done}, but {self.folder / history.NAME} could not be told: "
+                f"{error.strerror or error}; add the line by hand: {line}"
+            ) from None
+
+    def _append(self, line: str) -> None:
         """Append a line to HISTORY, in one piece."""
         path = self.folder / history.NAME
         new = not path.exists()
@@ -280,12 +296,13 @@ class Deployment(_Change):
         with _writing(self.folder):
             self._make_folders()
             with self._alone():
+                self._check_history()
                 now = datetime.now(UTC)
                 backup = None
                 if not self._is_there():
                     backup = self._put(now)
                 record = self._record(now)
-                self._note(record)
+                self._note(record, f"{self.path} is in force")
                 self.step("noted")
         return self._done(self.path, backup, record, self._after)
 
@@ -392,6 +409,7 @@ class Removal(_Change):
             If rights are missing.
         """
         with _writing(self.folder), self._alone():
+            self._check_history()
             now = datetime.now(UTC)
             try:
                 backup = self._back_up(self.path, now)
@@ -400,7 +418,7 @@ class Removal(_Change):
                 raise NotFound(f"{self.path} was removed by somebody else") from None
             self.step("removed")
             record = self._record(now)
-            self._note(record)
+            self._note(record, f"{self.path} is removed")
             self.step("noted")
         return self._done(self.path, backup, record, self._after)
 

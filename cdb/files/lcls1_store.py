@@ -31,7 +31,7 @@ from cdb.errors import (
 )
 from cdb.files import contents, history, lcls1
 from cdb.files.groups import group_of
-from cdb.files.lcls1 import CalibFile, Folder
+from cdb.files.lcls1 import CalibFile, Folder, Skipped, SourceFolder
 from cdb.payload.arrays import dtype_of
 from cdb.stores.base import Blob, Progress, Store
 from cdb.stores.layout import REGISTER_DATABASE
@@ -57,16 +57,18 @@ class Detector:
     ----------
     short, long : str
         Its names.
-    source : str
-        As it stands in the tree.
-    ctypes : mapping of str to Folder
-        Where its constants lie, by type.
+    folders : tuple of SourceFolder
+        Where its constants lie: that in the group of the source first.
     """
 
     short: str
     long: str
-    source: str
-    ctypes: Mapping[str, Folder]
+    folders: tuple[SourceFolder, ...]
+
+    @property
+    def source(self) -> str:
+        """Return its name in the tree."""
+        return self.folders[0].source
 
 
 class _State(NamedTuple):
@@ -94,27 +96,41 @@ class Lcls1Store(Store):
         self._fields: dict[tuple[str, str, _State], Document] = {}
         self._records: dict[tuple[str, _State], list[history.Record]] = {}
         self._files: dict[tuple[str, str], tuple[Path, str]] = {}
+        self._told: set[Skipped] = set()
         self._lock = threading.Lock()
 
     # what there is -----------------------------------------------------------------------------
 
     def _detectors(self) -> dict[str, Detector]:
         """Return the sources of the tree, by short name."""
-        ctypes: dict[tuple[str, str], dict[str, Folder]] = {}
-        for folder in lcls1.walk(self.calib):
+        folders: dict[tuple[str, str], list[SourceFolder]] = {}
+        for folder in lcls1.walk_sources(self.calib, self._tell):
             long = lcls1_names.long_name(folder.source, folder.group)
-            known = ctypes.setdefault((long, folder.source), {})
-            # The tree's own readers look into the group of the source alone.
-            if folder.ctype not in known or folder.group == group_of(folder.source):
-                known[folder.ctype] = folder
+            folders.setdefault((long, folder.source), []).append(folder)
         taken: dict[str, set[int]] = {}
         found = {}
-        for long, source in sorted(ctypes, key=lambda pair: (_table_number(*pair) is None, pair)):
+        for long, source in sorted(folders, key=lambda pair: (_table_number(*pair) is None, pair)):
             dettype = names.detector_type(long)
             number = _number(long, source, taken.setdefault(dettype, set()))
             short = names.short_name(dettype, number)
-            found[short] = Detector(short, long, source, ctypes[long, source])
+            # The tree's own readers look into the group of the source alone.
+            good = sorted(folders[long, source], key=lambda f: f.group != group_of(f.source))
+            found[short] = Detector(short, long, tuple(good))
         return found
+
+    def _folders(self, detector: Detector) -> list[Folder]:
+        """Return where the constants of a detector lie, one folder a type."""
+        found: dict[str, Folder] = {}
+        for place in detector.folders:
+            for folder in lcls1.types_of(place, self._tell):
+                found.setdefault(folder.ctype, folder)
+        return list(found.values())
+
+    def _tell(self, skipped: Skipped) -> None:
+        """Log what is passed over, once."""
+        if skipped not in self._told:
+            self._told.add(skipped)
+            lcls1.warn(skipped)
 
     def _is_experiments(self, database: str) -> bool:
         """Return whether a database is of the experiment whose tree this is."""
@@ -128,8 +144,13 @@ class Lcls1Store(Store):
             )
         return self.experiment == name
 
-    def _documents(self, database: str, collection: str) -> list[Document]:
-        """Return the documents of a collection without what files have to be opened for."""
+    def _documents(
+        self, database: str, collection: str, query: Query | None = None
+    ) -> list[Document]:
+        """Return the documents of a collection without what files have to be opened for.
+
+        What a query cannot want need not be among them.
+        """
         if database == REGISTER_DATABASE:
             detectors = self._detectors().values()
             return [_entry(d) for d in detectors if names.detector_type(d.short) == collection]
@@ -140,12 +161,18 @@ class Lcls1Store(Store):
         if detector is None:
             return []
         make = partial(self._document, database, detector)
+        wanted = (query or {}).get("ctype")
         found = []
-        for folder in detector.ctypes.values():
-            files = lcls1.valid_files(folder.path)
-            records = self._history(folder.path)
-            orders = _orders(files, records)
-            found += [make(folder, file, records, orders[file.name]) for file in files]
+        for folder in self._folders(detector):
+            if isinstance(wanted, str) and folder.ctype != wanted:
+                continue
+            files = lcls1.valid_files(folder.path, self._tell)
+            states = {file.name: _state_of(file.path) for file in files}
+            records = {record.file: record for record in self._history(folder.path)}
+            orders = _orders(files, states, records)
+            for file in files:
+                name = file.name
+                found.append(make(folder, file, states[name], records.get(name), orders[name]))
         return found
 
     def _document(
@@ -154,18 +181,21 @@ class Lcls1Store(Store):
         detector: Detector,
         folder: Folder,
         file: CalibFile,
-        records: Sequence[history.Record],
+        state: _State,
+        record: history.Record | None,
         order: int,
     ) -> Document:
-        record = history.latest_for(records, file.name)
         told = record.fields if record else {}
         is_own = database == names.PREFIX + detector.short
         experiment = self.experiment if is_own else database.removeprefix(names.PREFIX)
-        id_data = self._remember(database, file.path, folder.ctype)
-        own_id = self._id(database, file, order)
+        id_data = self._remember(database, file.path, folder.ctype, state)
+        # Of documents, psana takes the time from the identifier.
+        make_id = partial(_identifier, order // 1_000_000)
+        own_id = make_id(database, os.fspath(file.path), state)
         copied: tuple[str | int, str | int] = (0, 0)
         if is_own and self.experiment:
-            copied = self._id(names.PREFIX + self.experiment, file, order), id_data
+            other = make_id(names.PREFIX + self.experiment, os.fspath(file.path), state)
+            copied = other, id_data
         time = from_microseconds(order)
         unit = contents.unit_of(names.detector_type(detector.short), folder.ctype)
         run = told.get("run", "")
@@ -203,13 +233,8 @@ class Lcls1Store(Store):
             **({"unit": unit} if unit else {}),
         }
 
-    def _id(self, database: str, file: CalibFile, order: int) -> str:
-        """Return the identifier of a file's document, which begins with its second, as psana's."""
-        return _identifier(order // 1_000_000, database, os.fspath(file.path), _state_of(file.path))
-
-    def _remember(self, database: str, path: Path, ctype: str) -> str:
-        """Return the identifier of a file's bytes as they are now, and remember whose it is."""
-        state = _state_of(path)
+    def _remember(self, database: str, path: Path, ctype: str, state: _State) -> str:
+        """Return the identifier of a file's bytes in a state, and remember whose it is."""
         made = _identifier(state.changed // 10**9, os.fspath(path), ctype, state)
         with self._lock:
             if len(self._files) >= _MOST_KEPT:
@@ -247,7 +272,7 @@ class Lcls1Store(Store):
     def _find(
         self, database: str, collection: str, query: Query, sort: Sort, limit: int
     ) -> Iterator[Document]:
-        documents = self._documents(database, collection)
+        documents = self._documents(database, collection, query)
         if _asks_for_content(query) or any(_is_content(name) for name, _ in sort):
             documents = [self._completed(document) for document in documents]
         found = sort_documents((d for d in documents if matches(query, d)), sort)
@@ -265,7 +290,7 @@ class Lcls1Store(Store):
     ) -> list[tuple[Any, ...]]:
         if any(map(_is_content, fields)) or _asks_for_content(query):
             return super()._rows(database, collection, fields, query, sort, limit)
-        documents = self._documents(database, collection)
+        documents = self._documents(database, collection, query)
         found = sort_documents((d for d in documents if matches(query, d)), sort)
         return [tuple(d.get(name) for name in fields) for d in found[: limit or None]]
 
@@ -467,7 +492,11 @@ def _read_history(folder: Path) -> list[history.Record]:
         return []
 
 
-def _orders(files: Sequence[CalibFile], records: Sequence[history.Record]) -> dict[str, int]:
+def _orders(
+    files: Sequence[CalibFile],
+    states: Mapping[str, _State],
+    records: Mapping[str, history.Record],
+) -> dict[str, int]:
     """Return when each file was put there [us]; of the same runs, later for the one that is taken.
 
     Files come as `lcls1.valid_files` has them: the one that is taken first.
@@ -475,9 +504,9 @@ def _orders(files: Sequence[CalibFile], records: Sequence[history.Record]) -> di
     orders: dict[str, int] = {}
     taken: dict[object, int] = {}
     for file in reversed(files):
-        record = history.latest_for(records, file.name)
+        record = records.get(file.name)
         time = record.time if record else None
-        order = _state_of(file.path).changed // 1000 if time is None else microseconds(time)
+        order = states[file.name].changed // 1000 if time is None else microseconds(time)
         order = max(order, taken.get(file.runs, 0) + 1)
         orders[file.name] = taken[file.runs] = order
     return orders

@@ -261,6 +261,30 @@ def test_missing_rights_and_space_are_told_and_leave_nothing(calib, source, monk
         assert [path.name for path in folder.iterdir() if path.name[0] == "."] == []
 
 
+def test_history_that_cannot_be_written_stops_it_before(calib, source, monkeypatch):
+    folder = fill(calib, OPAL, "common_mode", "7-end.data", "8-end.data")
+    (folder / HISTORY).touch()
+    before = listing(folder)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(StoreRefused, match="no permission to write .*HISTORY"):
+        deploy(calib, source)
+    with pytest.raises(StoreRefused, match="no permission to write .*HISTORY"):
+        Removal(calib, OPAL, "common_mode", "8-end.data").commit()
+    assert listing(folder) == before
+
+
+def test_history_that_fails_after_all_says_what_is_done(calib, source, monkeypatch):
+    folder = fill(calib, OPAL, "common_mode", "7-end.data")
+
+    def fail(descriptor, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(lcls1_deploy.os, "write", fail)
+    with pytest.raises(StoreRefused, match=r"7-end.data is in force, but .* by hand: file:7-end"):
+        deploy(calib, source)
+    assert (folder / "7-end.data").read_text() == text_of(42)
+
+
 # Removing --------------------------------------------------------------------------------------
 
 

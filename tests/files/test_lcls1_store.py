@@ -308,14 +308,14 @@ def test_a_link_to_a_file_is_read(calib, tmp_path):
 
 def test_a_folder_that_may_not_be_read_is_told(calib, monkeypatch):
     folder = fill(calib, CSPAD, "pedestals", "0-end.data")
-    listed = type(folder).iterdir
+    listed = os.scandir
 
     def refuse(path):
         if path == folder:
             raise PermissionError(13, "Permission denied")
         return listed(path)
 
-    monkeypatch.setattr(type(folder), "iterdir", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
     with opened(calib) as db, pytest.raises(StoreRefused, match="may not be read"):
         db.get(CSPAD, "pedestals", run=7)
 
