@@ -31,7 +31,8 @@ PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 
 WRITES = {
     "add", "retire", "restore", "amend", "fsck", "adopt", "deldoc", "delcol", "deldb",
-    "token create", "token revoke", "export", "import", "bundle make", "purge",
+    "token create", "token revoke", "export archive", "import archive", "bundle make", "purge",
+    "export lcls1", "import lcls1",
     "tag create", "tag move", "tag pin", "tag unpin", "tag advance", "tag delete",
     "approve",
 }  # fmt: skip
@@ -80,7 +81,10 @@ def examples(name: str) -> list[list[str]]:
 
 def parsed(words: list[str]) -> click.Context:
     """Return what a command makes of its arguments."""
-    depth = 2 if words[0] in GROUPS else 1
+    group = cli.get_command(CONTEXT, words[0]) if words[0] in GROUPS else None
+    if group is not None and words[1] not in group.commands:
+        words = [words[0], group.default, *words[1:]]
+    depth = 1 if group is None else 2
     name = " ".join(words[:depth])
     return command(name).make_context(name, words[depth:], parent=CONTEXT)
 
