@@ -17,6 +17,7 @@ import adds
 import arrays
 import audits
 import filling
+import geometry
 import inspections
 import lookups
 import machine
@@ -70,6 +71,7 @@ def all_rooms(folder: Path, wire: str | None) -> dict[str, Callable[[], list[Row
         "arrays": lambda: arrays.rows(folder, wire),
         "service": lambda: service.rows(folder, wire),
         "transfers": lambda: transfers.rows(folder),
+        "geometry": geometry.rows,
         "text_files": lambda: [Row(*row) for row in text_files.rows((2000, 1000))],
     }
 

@@ -10,7 +10,7 @@ from tests.blocks import ID, Session, blocks_of, commands_in, masked
 ROOT = Path(__file__).parents[1]
 DOCS = (
     "cli", "python", "tags", "compare", "audit", "watching", "gates", "provenance", "lcls1",
-    "lcls1-exchange", "raw",
+    "lcls1-exchange", "raw", "geometry", "geometry-forms",
 )  # fmt: skip
 PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in DOCS)]
 
