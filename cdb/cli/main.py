@@ -50,8 +50,8 @@ COMMANDS = {
         "watch": ("watch", "Print events as they come, or hand them on."),
         "audit": ("audit", "Find out whether the past was tampered with."),
         "fsck": ("journal", "Find what is wrong in the store, and mend it."),
-        "export": ("archive", "Write the whole store to one file."),
-        "import": ("archive", "Take in a file that export wrote."),
+        "export": ("exchange", "Write the store to one file, or an LCLS-I tree."),
+        "import": ("exchange", "Take in a file that export wrote, or an LCLS-I tree."),
         "purge": ("purge", "Remove for good the bytes of versions that have left."),
         "bundle": ("bundle", "Pack what an analysis needs into one file, and verify it."),
         "adopt": ("journal", "Take in documents that another program wrote."),
@@ -61,6 +61,9 @@ COMMANDS = {
     "Time": {
         "tag": ("tags", "Give states names: freeze, pin, advance, compare them."),
         "affected": ("tags", "Say what two states or tags answer differently."),
+    },
+    "Raw data": {
+        "raw": ("raw", "Look into raw data: what a run holds, ids of panels, gain modes."),
     },
     "Service": {
         "serve": ("serve", "Put the store on the network."),

@@ -31,15 +31,17 @@ PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 
 WRITES = {
     "add", "retire", "restore", "amend", "fsck", "adopt", "deldoc", "delcol", "deldb",
-    "token create", "token revoke", "export", "import", "bundle make", "purge",
+    "token create", "token revoke", "export archive", "import archive", "bundle make", "purge",
+    "export lcls1", "import lcls1",
     "tag create", "tag move", "tag pin", "tag unpin", "tag advance", "tag delete",
     "approve", "geometry move", "geometry rotate",
 }  # fmt: skip
 # What is about a folder or a file of this machine, and asks no store.
 TREE = {f"lcls1 {name}" for name in ("ls", "check", "path", "get", "deploy", "remove")}
+RAW = {f"raw {name}" for name in ("info", "keys", "panels", "find")}
 HERE = {
     "cache info", "cache verify", "cache clear", "bundle verify", "geometry default",
-    "geometry metrology", "dcs show", "dcs get", *TREE,
+    "geometry metrology", "dcs show", "dcs get", *TREE, *RAW,
 }  # fmt: skip
 READS = {*NAMES} - WRITES - HERE - {"completion", "serve"}
 # What is about the store as such, or names the states itself.
@@ -82,7 +84,10 @@ def examples(name: str) -> list[list[str]]:
 
 def parsed(words: list[str]) -> click.Context:
     """Return what a command makes of its arguments."""
-    depth = 2 if words[0] in GROUPS else 1
+    group = cli.get_command(CONTEXT, words[0]) if words[0] in GROUPS else None
+    if group is not None and words[1] not in group.commands:
+        words = [words[0], group.default, *words[1:]]
+    depth = 1 if group is None else 2
     name = " ".join(words[:depth])
     return command(name).make_context(name, words[depth:], parent=CONTEXT)
 
