@@ -173,7 +173,7 @@ def hidden(document: Mapping[str, Any]) -> dict[str, str]:
     return {"detector": RETIRED + detector} if isinstance(detector, str) else {}
 
 
-def quarantined(document: Mapping[str, Any]) -> dict[str, Any]:
+def left_at_once(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a placed document as one that leaves with the event that adds it."""
     return {**document, **hidden(document), "out": document["seq"]}
 

@@ -240,6 +240,8 @@ class Database(Readable):
         dry_run: bool = False,
         progress: Progress | None = None,
         key: str | None = None,
+        retired: str = "",
+        recorded: bool = False,
         permit: Callable[[Sequence[str]], None] | None = None,
         may_read: Callable[[str], bool] | None = None,
     ) -> Version:
@@ -255,6 +257,11 @@ class Database(Readable):
             The further arguments of `add`, by name.
         progress, key : optional
             See `add`.
+        retired : str, optional
+            Why it is added as a version that has left already, by one event: what was in force
+            elsewhere, long ago. No look-up sees it; whether it is there already is not looked at.
+        recorded : bool, optional
+            Only record what the rules find: it was in force elsewhere, so nothing is kept out.
         permit : callable, optional
             Called with the names of the databases before they are written; what it raises stops
             the deployment.
@@ -269,7 +276,7 @@ class Database(Readable):
             used for something else.
         """
         names.check_ctype(ctype)
-        names.check_detector(detector)
+        detector = names.check_detector(detector)
         runs = RunRange.parse(run, run_end)
         begin = None if time is None else parse_time(time)
         for check, name in ((names.check_experiment, experiment), (names.check_dbsuffix, dbsuffix)):
@@ -304,8 +311,10 @@ class Database(Readable):
         verdict, refused = None, ""
         if not dry_run or encoded.data is not None:
             asked = (short, ctype, experiment, dbsuffix, runs.begin, document["time_sec"])
-            verdict = self._judged(encoded, data, asked, may_read)
-        if verdict is not None:
+            verdict = self._judged(encoded, data, asked, may_read, recorded=recorded)
+        if verdict is not None and recorded:
+            document |= verdict.fields(recorded=True)
+        elif verdict is not None:
             refused = self._refusal(verdict, short, ctype, key)
             document |= {} if refused else verdict.fields()
             # Of what is refused one only looks whether it is there already.
@@ -331,8 +340,9 @@ class Database(Readable):
             progress=progress,
             sent=sent,
             nonce=key,
-            codes=verdict.codes if verdict is not None and not refused else "",
+            codes=verdict.codes if verdict is not None and not (refused or recorded) else "",
             refused=refused,
+            retired=retired,
         ).commit()
 
     def _judged(
@@ -341,16 +351,22 @@ class Database(Readable):
         data: bytes | memoryview,
         asked: tuple[Any, ...],
         may_read: Callable[[str], bool] | None,
+        *,
+        recorded: bool,
     ) -> "Verdict | None":
         """Return what the rules say of a payload, None if there are none for it."""
         from cdb import payload
+
+        def nothing_to_compare() -> str:
+            return "what was in force elsewhere is not compared with what is in force here"
 
         detector, ctype = asked[:2]
         if not self.gates.rules(names.detector_type(detector), ctype):
             return None
         decoded = payload.decode(data, {**encoded.fields, "ctype": ctype})
         in_force = partial(self._in_force, *asked, may_read=may_read)
-        return self._inspected(decoded, in_force, detector, ctype)
+        compared = nothing_to_compare if recorded else in_force
+        return self._inspected(decoded, compared, detector, ctype)
 
     def _refusal(self, verdict: "Verdict", detector: str, ctype: str, key: str | None) -> str:
         """Return why a constant is refused; empty if it is not, or the key's event is in."""

@@ -21,9 +21,9 @@ from cdb.constant import (
     is_experiment_copy,
     is_quarantined,
     key_of,
+    left_at_once,
     order_of,
     placed,
-    quarantined,
     version_of,
 )
 from cdb.errors import BadQuestion, NotFound, Refused, WrongState
@@ -83,6 +83,8 @@ class Deployment:
         Of the rules for which it is quarantined, if the document says that it is.
     refused : str
         Why it is kept out; empty if it is not.
+    retired : str
+        Why it is added as one that has left already; empty if it is not.
     """
 
     journal: Journal
@@ -100,6 +102,7 @@ class Deployment:
     nonce: str | None = None
     codes: str = ""
     refused: str = ""
+    retired: str = ""
     existing: Document | None = None
     _uploads: dict[str, str] = field(default_factory=dict)
 
@@ -130,10 +133,10 @@ class Deployment:
 
     def propose(self, moment: Moment) -> Proposal | None:
         """Return what to commit as of a moment, None if it is there already."""
-        self.existing = None if self.again else self._same(moment)
+        self.existing = None if self.again or self.retired else self._same(moment)
         if self.existing is None and self.refused:
             raise Refused(self.refused)
-        if self.existing is None and self._leaves and not self.again:
+        if self.existing is None and self._waits and not self.again:
             self.existing = self._same_in_quarantine(moment)
         if self.existing is not None:
             return None
@@ -142,8 +145,8 @@ class Deployment:
         blobs = {database: self._blob(database, moment) for database in self.databases}
         self.journal.step("after blob")
         return Proposal(
-            QUARANTINE if self._leaves else "add",
-            self.codes,
+            QUARANTINE if self._waits else "add",
+            self.codes or self.retired,
             lambda seq, at: self._entries(seq, at, blobs, mentioned),
             keys=frozenset(key_of(d, self.detector, self.document) for d in self.databases),
             uploads=frozenset(self._uploads.items()),
@@ -166,8 +169,8 @@ class Deployment:
                 experiment_copy=copy_of,
             )
             key = key_of(database, self.detector, document)
-            # Who is quarantined is born as one that has left: nobody sees it, at any moment.
-            stored = quarantined(document) if self._leaves else document
+            # Such a one is born as one that has left: nobody sees it, at any moment.
+            stored = left_at_once(document) if self._leaves else document
             entries.append(entry(database, self.detector, document["_id"], key, stored))
             if self._leaves:
                 leaving.append(_leaving(entries[-1] | {"document": document}, seq))
@@ -175,8 +178,12 @@ class Deployment:
         return entries + leaving + lineage.told(mentioned, entries[0]["id"])
 
     @property
-    def _leaves(self) -> bool:
+    def _waits(self) -> bool:
         return self.document.get("gate") == QUARANTINED
+
+    @property
+    def _leaves(self) -> bool:
+        return self._waits or bool(self.retired)
 
     def _same(self, moment: Moment) -> Document | None:
         """Return the last added of these names and validity, if it is the same as this one."""

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from cdb import names, register
+from cdb import lcls1_names, names, register
 from cdb.errors import BadName, NotFound, shown
 from cdb.events import Proposal, entry
 from cdb.journal import Journal
@@ -49,6 +49,8 @@ def short_name(journal: Journal, longname: str, moment: Moment) -> str:
 def enrol(journal: Journal, detector: str, *, dry_run: bool = False) -> Enrolled:
     """Return a detector's short name; register a long name that is new.
 
+    Of a detector of LCLS-I, the whole name is registered, whichever part is given.
+
     Parameters
     ----------
     journal : Journal
@@ -66,6 +68,7 @@ def enrol(journal: Journal, detector: str, *, dry_run: bool = False) -> Enrolled
     if names.is_short_name(detector):
         return Enrolled(detector, new=False)
     dettype = names.detector_type(detector)
+    whole = lcls1_names.whole(detector)
     place = (names.REGISTER, dettype)
     key = "/".join(place)
     found = Enrolled("", new=False)
@@ -76,7 +79,7 @@ def enrol(journal: Journal, detector: str, *, dry_run: bool = False) -> Enrolled
         if known is not None:
             found = Enrolled(known, new=False)
             return None
-        _check_not_mistyped(detector)
+        _check_not_mistyped(whole)
         everything = [*journal.store.find(*place), *moment.added.get(place, {}).values()]
         number = register.next_number(dettype, everything, journal.store.databases())
         if not everything and not dry_run:
@@ -85,7 +88,7 @@ def enrol(journal: Journal, detector: str, *, dry_run: bool = False) -> Enrolled
         return Proposal("register", "", lambda seq, at: [made(number, seq, at)], frozenset([key]))
 
     def made(number: int, seq: int, at: int) -> Document:
-        document = register.new_entry(detector, number, id=new_id(at), time=from_microseconds(at))
+        document = register.new_entry(whole, number, id=new_id(at), time=from_microseconds(at))
         return entry(*place, document["_id"], key, document | {"seq": seq, "order": at})
 
     (journal.rehearse if dry_run else journal.commit)(propose)

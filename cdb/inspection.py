@@ -83,11 +83,17 @@ class Verdict:
         """The codes of what led to the outcome."""
         return ", ".join(f.code for f in self.findings if _OUTCOMES[f.severity] == self.outcome)
 
-    def fields(self) -> dict[str, Any]:
-        """Return what the document keeps: nothing if nothing was found."""
+    def fields(self, *, recorded: bool = False) -> dict[str, Any]:
+        """Return what the document keeps: nothing if nothing was found.
+
+        What is only `recorded` is a warning, however severe.
+        """
         if not self.findings:
             return {}
-        return {"gate": self.outcome, "findings": [f.as_json() for f in self.findings]}
+        return {
+            "gate": WARNED if recorded else self.outcome,
+            "findings": [f.as_json() for f in self.findings],
+        }
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it."""

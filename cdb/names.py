@@ -7,6 +7,7 @@ experiment  ``rixx45619``                    letters, digits, ``_`` and ``-``
 type        ``epix10ka``                     of a detector: letters and digits, a letter first
 short name  ``epix10ka_000001``              a detector: its type, its number in the register
 long name   ``epix10ka_0123-45_0123-46``     a detector: its type, the ids of its panels
+source      ``CxiDs1.0:Cspad.0``             a detector of LCLS-I; see `cdb.lcls1_names`
 ctype       ``pedestals``                    type of a constant, as an experiment's name
 database    ``cdb_rixx45619``                `PREFIX`, then an experiment or a short name
 tag         ``summer26``                     letters, digits, ``.``, ``_``, ``-``, a letter first
@@ -20,6 +21,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from cdb import lcls1_names
 from cdb.errors import BadName, shown
 
 PREFIX = "cdb_"
@@ -133,6 +135,8 @@ def check_experiment(name: str) -> str:
 def check_detector(name: str) -> str:
     """Return the name of a detector, short or long, if it can be used.
 
+    A source of LCLS-I is given its type, with which the register finds it.
+
     Raises
     ------
     BadName
@@ -142,12 +146,17 @@ def check_detector(name: str) -> str:
     --------
     >>> check_detector("epix10ka_0123-45_0123-46")
     'epix10ka_0123-45_0123-46'
+    >>> check_detector("DetInfo(CxiDs1.0:Cspad.0)")
+    'cspad_CxiDs1.0:Cspad.0'
     >>> check_detector("../etc")
     Traceback (most recent call last):
         ...
     cdb.errors.BadName: detector '../etc' holds '/'; ...
     """
     _check_text(name, "detector", MAX_LONGNAME)
+    source = lcls1_names.source_in(name)
+    if source is not None:
+        name = f"{lcls1_names.device_type(source)}_{source}"
     if name.startswith("retired:"):
         raise BadName(
             f"detector {shown(name)} is the name of a retired entry; "

@@ -207,7 +207,7 @@ class Readable:
         NotFound
             If a long name is not in the register.
         """
-        names.check_detector(detector)
+        detector = names.check_detector(detector)
         if names.is_short_name(detector):
             return detector
         return enrolment.short_name(self.journal, detector, self.moment(as_of, tag=tag))
@@ -506,7 +506,7 @@ class Readable:
         ('quarantined', ['zero'])
         """
         names.check_ctype(ctype)
-        names.check_detector(detector)
+        detector = names.check_detector(detector)
         asked = (detector, ctype, experiment, dbsuffix, parse_run(run), time)
         in_force = partial(self._in_force, *asked, as_of=as_of)
         return self._inspected(data, in_force, detector, ctype)

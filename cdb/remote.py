@@ -194,7 +194,7 @@ class RemoteDatabase(Database):
     @like(Database.short_name)
     def short_name(self, given: Given) -> str:
         """See `Database.short_name`."""
-        names.check_detector(given["detector"])
+        given["detector"] = names.check_detector(given["detector"])
         if names.is_short_name(given["detector"]):
             return str(given["detector"])
         return str(self._get("/v1/resolve", {**given, "fields": "ctype"})["detector"])

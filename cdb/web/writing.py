@@ -20,7 +20,10 @@ from cdb.web.service import service_of
 T = TypeVar("T")
 
 # The arguments of `Database.add`: those of its own, and the further fields of the document.
-OWN = ("detector", "ctype", "experiment", "dbsuffix", "run", "run_end", "time", "again", "dry_run")
+OWN = (
+    "detector", "ctype", "experiment", "dbsuffix", "run", "run_end", "time", "again", "dry_run",
+    "retired", "recorded",
+)  # fmt: skip
 FURTHER = (
     "version", "comment", "detname", "longname", "dettype", "dtype", "run_orig", "tstamp_orig",
     "iofname", "extpars", "unit", "conditions", "valid_from", "valid_until", "source",
@@ -96,7 +99,7 @@ async def register(request: Request, _: Arguments) -> Response:
     if not isinstance(detector, str):
         raise BadQuestion(f"detector is {shown(detector)}; give its long name")
     _check_kinds(given)
-    names.check_detector(detector)
+    detector = names.check_detector(detector)
     service = service_of(request)
     made, seq = await _in_the_name(
         request,
@@ -197,7 +200,7 @@ def _check_reasoned(given: dict[str, Any]) -> None:
 
 
 def _check_kinds(given: Mapping[str, Any]) -> None:
-    for name in ("again", "dry_run"):
+    for name in ("again", "dry_run", "recorded"):
         if not isinstance(given.get(name, False), bool):
             raise BadQuestion(f"{name} is {shown(given[name])}; it must be true or false")
     for name in ("run", "run_end"):
@@ -205,7 +208,7 @@ def _check_kinds(given: Mapping[str, Any]) -> None:
             raise BadQuestion(f"{name} is {shown(given[name])}; it must be a run number")
     if isinstance(given.get("time"), list | dict | bool):
         raise BadQuestion(f"time is {shown(given['time'])}; it must be a text or seconds")
-    for name in PLACE:
+    for name in (*PLACE, "retired"):
         text = given.get(name, "")
         if not isinstance(text, str) or len(text) > 1000:
             raise BadQuestion(f"{name} is {shown(text)}; it must be a text")

@@ -220,3 +220,16 @@ def test_urls_win_over_the_environment(cdb, folder, peds):
     assert cdb("show", *PEDS, "--url", other).exit_code == 1
     cdb("add", *WHICH, "-c", "pedestals", "-f", "mypeds", "-t", TIME, "--url", other)
     assert cdb("show", *PEDS, "--url", other).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "detector", ["CxiDs1.0:Cspad.0", "DetInfo(CxiDs1.0:Cspad.0)", "cspad_0001"]
+)
+def test_a_detector_of_lcls1_is_found_by_its_source_and_by_its_converted_name(cdb, ask, detector):
+    added = ("-d", "CxiDs1.0:Cspad.0", "-c", "pedestals", "-e", "cxi12345", "-f", "mypeds")
+    version = ask("add", *added)["id"]
+    which = ("-e", "cxi12345", "-d", detector, "-c", "pedestals")
+    assert ask("show", *which)["id"] == ask("get", *which)["id"] == version
+    assert [v["id"] for v in ask("ls", *which)] == [version]
+    assert [v["id"] for v in ask("history", *which)] == [version]
+    assert ask("explain", *which)["winner"]["id"] == version

@@ -1,0 +1,1 @@
+"""Constants of other stores, taken in and handed out."""
