@@ -21,8 +21,8 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 check: install
-	$(BIN)/ruff check . scripts/mongo-for-tests scripts/nginx-for-tests scripts/psana-for-tests
-	$(BIN)/ruff format --check . scripts/mongo-for-tests scripts/nginx-for-tests scripts/psana-for-tests
+	$(BIN)/ruff check . scripts/mongo-for-tests scripts/nginx-for-tests scripts/psana-for-tests scripts/geometry-for-tests
+	$(BIN)/ruff format --check . scripts/mongo-for-tests scripts/nginx-for-tests scripts/psana-for-tests scripts/geometry-for-tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

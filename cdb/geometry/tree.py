@@ -1,4 +1,4 @@
-"""The tree of detector parts: the grammar of geometry texts.
+"""The tree of detector parts: the grammar of geometry texts, read and written; parts moved.
 
 A row of 13 fields places one part, a segment or a group of parts, in the frame of its parent::
 
@@ -8,16 +8,21 @@ A row of 13 fields places one part, a segment or a group of parts, in the frame 
 
 Numbers are kept as they are written. Old files have the distance from the interaction point
 (rows whose parent begins with ``IP``) as a positive z0, where the frame asks for a negative one;
-to turn its sign is up to those who compute with it.
+`Part.z` has its sign turned, for those who compute with it.
 """
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from cdb.errors import BadFile, shown
+from cdb.errors import BadFile, BadQuestion, NotFound, shown
 
-_FIELDS = 13
+Key = tuple[str, int]
+
+NUMBERS = ("x0", "y0", "z0", "rot_z", "rot_y", "rot_x", "tilt_z", "tilt_y", "tilt_x")
+_FIELDS = 4 + len(NUMBERS)
+# What the writers of LCLS leave of an origin, a rotation and a tilt.
+LCLS_DECIMALS = (0, 3, 5)
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,8 @@ class Part:
     tilt_z, tilt_y, tilt_x : float
         Small rotation on top of it, by alignment [deg].
     line : int
-        Where the row stands in its text, from 1.
+        Where the row stands in its text, from 1; 0 if it was not read. Does not count when two
+        parts are compared.
     """
 
     parent: str
@@ -53,17 +59,27 @@ class Part:
     tilt_z: float
     tilt_y: float
     tilt_x: float
-    line: int
+    line: int = field(default=0, compare=False)
 
     @property
-    def key(self) -> tuple[str, int]:
+    def key(self) -> Key:
         """Name and index."""
         return self.name, self.index
 
     @property
-    def parent_key(self) -> tuple[str, int]:
+    def parent_key(self) -> Key:
         """Name and index of the parent."""
         return self.parent, self.parent_index
+
+    @property
+    def z(self) -> float:
+        """Origin along z in the frame of the parent [um]: z0, negative below an ``IP``."""
+        return -self.z0 if self.z0 > 0 and self.is_below_ip else self.z0
+
+    @property
+    def is_below_ip(self) -> bool:
+        """Whether the parent is the interaction point, which sees the detector at a negative z."""
+        return self.parent.startswith("IP")
 
 
 @dataclass(frozen=True)
@@ -82,7 +98,7 @@ class Geometry:
     parts: tuple[Part, ...]
 
     @property
-    def top(self) -> tuple[str, int]:
+    def top(self) -> Key:
         """Name and index of the frame that holds everything.
 
         It has no row of its own. Where several parents have none, the one that appears last is
@@ -183,7 +199,7 @@ def _parse_number(text: str) -> float:
 def _check_names(parts: list[Part], name: str) -> None:
     """Check that no part stands twice, and that no group of parts has two places."""
     times = Counter(part.parent_key for part in parts)
-    lines: dict[tuple[tuple[str, int], ...], int] = {}
+    lines: dict[tuple[Key, ...], int] = {}
     for part in parts:
         # The panels of several quads are called alike; a group with parts of its own never is.
         keys = (part.key,) if times[part.key] else (part.parent_key, part.key)
@@ -196,9 +212,9 @@ def _check_names(parts: list[Part], name: str) -> None:
 def _check_ancestors(parts: list[Part], name: str) -> None:
     """Check that no part is its own ancestor."""
     groups = {part.key: part for part in parts}
-    rooted: set[tuple[str, int]] = set()
+    rooted: set[Key] = set()
     for part in parts:
-        path: dict[tuple[str, int], None] = {}
+        path: dict[Key, None] = {}
         key = part.parent_key
         while key in groups and key not in rooted:
             if key in path:
@@ -208,3 +224,243 @@ def _check_ancestors(parts: list[Part], name: str) -> None:
             path[key] = None
             key = groups[key].parent_key
         rooted.update(path)
+
+
+def format(geometry: Geometry, *, decimals: tuple[int, int, int] | None = None) -> str:
+    r"""Write a geometry as text: comments, a blank line, and the rows in columns.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Comments and parts.
+    decimals : (int, int, int), optional
+        Digits after the point that are left of origins [um], rotations and tilts [deg]; of
+        `LCLS_DECIMALS`, say, which the writers of LCLS leave. By default nothing is lost: each
+        number is the shortest that reads back as itself.
+
+    Returns
+    -------
+    text : str
+        What `parse` makes into the same geometry again.
+
+    Raises
+    ------
+    BadQuestion
+        If no text stands for the geometry: it breaks a rule of `parse`, or has a comment that is
+        empty, has blanks around it or more than one line.
+
+    Examples
+    --------
+    >>> geometry = parse("# TITLE one panel\nIP 0 EPIX100:V1 0  0.25 0 -1e5  90 180 0  0 0 0")
+    >>> print(format(geometry))
+    # TITLE one panel
+    <BLANKLINE>
+    IP  0  EPIX100:V1  0  0.25  0  -100000  90  180  0  0  0  0
+    <BLANKLINE>
+    """
+    text = _written(geometry, None)
+    try:
+        same = parse(text) == geometry
+    except BadFile as error:
+        raise BadQuestion(f"this geometry cannot be written: {error}") from None
+    if not same:
+        raise BadQuestion(
+            "this geometry cannot be written: a comment is empty, has blanks around it or more "
+            "than one line, or a name begins with #"
+        )
+    return text if decimals is None else _written(geometry, decimals)
+
+
+def _written(geometry: Geometry, decimals: tuple[int, int, int] | None) -> str:
+    rows = [_fields(part, decimals) for part in geometry.parts]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [f"# {comment}" for comment in geometry.comments]
+    # The blank line stands also where there are no comments, and shields the first row's name
+    # from what a reader drops at the beginning of a file.
+    lines.append("")
+    for fields in rows:
+        # Names are flush left, numbers flush right.
+        cells = (
+            f"{field:{'<' if n in (0, 2) else '>'}{width}}"
+            for n, (field, width) in enumerate(zip(fields, widths, strict=True))
+        )
+        lines.append("  ".join(cells))
+    return "\n".join(lines) + "\n"
+
+
+def _fields(part: Part, decimals: tuple[int, int, int] | None) -> list[str]:
+    names = [part.parent, str(part.parent_index), part.name, str(part.index)]
+    values = [getattr(part, name) for name in NUMBERS]
+    if decimals is None:
+        return names + [repr(float(value)).removesuffix(".0") for value in values]
+    return names + [f"{value:.{decimals[n // 3]}f}" for n, value in enumerate(values)]
+
+
+def find(geometry: Geometry, name: str, index: int = 0, *, parent: Key | None = None) -> Part:
+    """Return a part by its name and index.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Where to look.
+    name, index : str, int
+        Of the part.
+    parent : (str, int), optional
+        Name and index of its parent, where parts of several parents are called alike.
+
+    Raises
+    ------
+    NotFound
+        If there is no such part.
+    BadQuestion
+        If there are several and no parent is given.
+    """
+    found = [part for part in geometry.parts if part.key == (name, index)]
+    if parent is not None:
+        found = [part for part in found if part.parent_key == tuple(parent)]
+    if not found:
+        below = f" in {shown(parent[0])} {parent[1]}" if parent is not None else ""
+        known = ", ".join(dict.fromkeys(f"{part.name} {part.index}" for part in geometry.parts))
+        raise NotFound(f"no part {shown(name)} {index}{below}; the parts are {known}")
+    if len(found) > 1:
+        parents = ", ".join(f"{part.parent} {part.parent_index}" for part in found)
+        raise BadQuestion(
+            f"there are {len(found)} parts {name} {index}, in {parents}; say in which one it is"
+        )
+    return found[0]
+
+
+def place(
+    geometry: Geometry,
+    name: str,
+    index: int = 0,
+    *,
+    x0: float | None = None,
+    y0: float | None = None,
+    z0: float | None = None,
+    rot_z: float | None = None,
+    rot_y: float | None = None,
+    rot_x: float | None = None,
+    tilt_z: float | None = None,
+    tilt_y: float | None = None,
+    tilt_x: float | None = None,
+    parent: Key | None = None,
+) -> Geometry:
+    """Return a geometry with numbers of one part replaced.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Stays as it is.
+    name, index, parent : str, int, (str, int)
+        Which part, as `find` takes it.
+    x0, y0, z0 : float, optional
+        Origin [um].
+    rot_z, rot_y, rot_x, tilt_z, tilt_y, tilt_x : float, optional
+        Rotation and tilt [deg].
+
+    Raises
+    ------
+    NotFound, BadQuestion
+        As `find` does.
+    BadQuestion
+        If a number is not finite.
+    """
+    given = (x0, y0, z0, rot_z, rot_y, rot_x, tilt_z, tilt_y, tilt_x)
+    numbers = {key: value for key, value in zip(NUMBERS, given, strict=True) if value is not None}
+    return _changed(geometry, find(geometry, name, index, parent=parent), numbers)
+
+
+def move(
+    geometry: Geometry,
+    name: str,
+    index: int = 0,
+    *,
+    x: float = 0.0,
+    y: float = 0.0,
+    z: float = 0.0,
+    parent: Key | None = None,
+) -> Geometry:
+    """Return a geometry with one part moved in the frame of its parent by x, y, z [um].
+
+    Raises
+    ------
+    NotFound, BadQuestion
+        As `place` does.
+    BadQuestion
+        If a part of an ``IP`` would come to a positive z0, which readers take for a negative one.
+
+    Examples
+    --------
+    >>> geometry = parse("IP 0 EPIX100:V1 0  0 0 -100000  90 180 0  0 0 0")
+    >>> move(geometry, "EPIX100:V1", x=0.5, z=-200).parts[0]
+    Part(parent='IP', ..., x0=0.5, y0=0.0, z0=-100200.0, ...)
+    """
+    part = find(geometry, name, index, parent=parent)
+    moved = part.z + z
+    if moved > 0 and part.is_below_ip:
+        raise BadQuestion(
+            f"{name} {index} would come to z0 = {moved} um; in the frame of {part.parent} the "
+            "detector has a negative z, and readers turn the sign of a positive one"
+        )
+    # A distance that an old file has as a positive number stays one where it is not changed.
+    new = {"x0": part.x0 + x, "y0": part.y0 + y, "z0": moved if z else part.z0}
+    return _changed(geometry, part, new)
+
+
+def rotate(
+    geometry: Geometry,
+    name: str,
+    index: int = 0,
+    *,
+    z: float = 0.0,
+    y: float = 0.0,
+    x: float = 0.0,
+    parent: Key | None = None,
+) -> Geometry:
+    """Return a geometry with angles z, y, x [deg] added to the rotation of one part.
+
+    Raises
+    ------
+    NotFound, BadQuestion
+        As `place` does.
+    """
+    part = find(geometry, name, index, parent=parent)
+    return _changed(
+        geometry, part, {"rot_z": part.rot_z + z, "rot_y": part.rot_y + y, "rot_x": part.rot_x + x}
+    )
+
+
+def tilt(
+    geometry: Geometry,
+    name: str,
+    index: int = 0,
+    *,
+    z: float = 0.0,
+    y: float = 0.0,
+    x: float = 0.0,
+    parent: Key | None = None,
+) -> Geometry:
+    """Return a geometry with angles z, y, x [deg] added to the tilt of one part.
+
+    Raises
+    ------
+    NotFound, BadQuestion
+        As `place` does.
+    """
+    part = find(geometry, name, index, parent=parent)
+    return _changed(
+        geometry,
+        part,
+        {"tilt_z": part.tilt_z + z, "tilt_y": part.tilt_y + y, "tilt_x": part.tilt_x + x},
+    )
+
+
+def _changed(geometry: Geometry, part: Part, numbers: dict[str, float]) -> Geometry:
+    """Return a geometry with numbers of one part, which is one of its own, replaced."""
+    for key, value in numbers.items():
+        if not math.isfinite(value):
+            raise BadQuestion(f"{key} of {part.name} {part.index} cannot be {value}")
+    new = replace(part, **{key: float(value) for key, value in numbers.items()})  # type: ignore[arg-type]
+    parts = tuple(new if each is part else each for each in geometry.parts)
+    return replace(geometry, parts=parts)

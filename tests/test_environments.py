@@ -1,4 +1,4 @@
-"""The script that gives the tests the real psana."""
+"""The scripts that give the tests other people's programs: psana, EXtra-geom and pyFAI."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.psana_clients import SCRIPT
+SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 
 # Stands in for Python: makes "environments" whose pip fails or not, and notes how often.
 FAKE = """\
@@ -18,10 +18,10 @@ if [ "$1 $2" = "-m pip" ]; then {pip}; fi
 """
 
 
-def call(tmp_path: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+def call(tmp_path: Path, script: str = "psana", **environ: str) -> subprocess.CompletedProcess[str]:
     kept = {name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ}
     return subprocess.run(
-        [sys.executable, "-c", RUN, str(SCRIPT), str(tmp_path / "fake")],
+        [sys.executable, "-c", RUN, str(SCRIPTS), script, str(tmp_path / "fake")],
         env={**kept, "CDB_TEST_CACHE": str(tmp_path / "cache"), **environ},
         capture_output=True,
         text=True,
@@ -31,9 +31,12 @@ def call(tmp_path: Path, **environ: str) -> subprocess.CompletedProcess[str]:
 # Runs the script with another Python to make environments with.
 RUN = """
 import runpy, sys
-script = runpy.run_path(sys.argv[1])
-script["main"].__globals__["interpreter"] = lambda: sys.argv[2]
-sys.exit(script["main"]([]))
+_, folder, name, fake = sys.argv
+sys.path.insert(0, folder)
+sys.argv[1:] = []
+import environments
+environments.interpreter = lambda recipe: fake
+runpy.run_path(f"{folder}/{name}-for-tests", run_name="__main__")
 """
 
 
@@ -50,9 +53,10 @@ def fake(tmp_path):
     return made
 
 
-def test_an_environment_is_made_once(tmp_path, fake):
+@pytest.mark.parametrize("script", ["psana", "geometry"])
+def test_an_environment_is_made_once(tmp_path, fake, script):
     fake("true")
-    first, second = call(tmp_path), call(tmp_path)
+    first, second = call(tmp_path, script), call(tmp_path, script)
     assert (first.returncode, first.stderr) == (0, "")
     assert first.stdout == second.stdout
     assert Path(first.stdout.strip()).is_file()
