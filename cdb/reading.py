@@ -20,8 +20,9 @@ from cdb import (
     search,
 )
 from cdb.blobs import Blobs
-from cdb.calibconst import Calibconst, Detector
+from cdb.calibconst import Calibconst
 from cdb.constant import Version, version_of
+from cdb.detector import Detector
 from cdb.errors import BadQuestion, CalibError, NotFound, StoreUnavailable, shown
 from cdb.indexes import Indexes, Table, Winners
 from cdb.journal import Journal
@@ -685,12 +686,12 @@ class Readable:
         server: str,
     ) -> Detector:
         """Return a detector of the versions that hold, which another process can make again."""
+        as_of, cited = (seq, None) if tag is None else (None, str(tag))
         recipe = None
         if self.store.shared:
             from cdb.opening import remade  # above: it opens what is not open here
 
-            state = (seq, None) if tag is None else (None, str(tag))
-            asked = (question.run, question.time, question.rule, *state)
+            asked = (question.run, question.time, question.rule, as_of, cited)
             recipe = remade, (self.store.url, name, experiment, dbsuffix, *asked, "calibconst")
         calibconst = Calibconst(
             f"{short}{_asked(question)}",
@@ -709,7 +710,14 @@ class Readable:
                 rule=question.rule,
             ),
         )
-        return Detector(short, name, experiment, question.run, seq, calibconst, tag)
+
+        def ask(run: int) -> Detector:
+            return self.detector(
+                name, experiment=experiment, dbsuffix=dbsuffix, run=run, time=question.time,
+                rule=question.rule, as_of=as_of, tag=cited,
+            )  # fmt: skip
+
+        return Detector(short, name, experiment, question.run, seq, calibconst, tag, ask)
 
     def holding(
         self,

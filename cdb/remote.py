@@ -16,9 +16,9 @@ from cdb import names
 from cdb.actor import actor
 from cdb.affected import Affected
 from cdb.blobs import Blobs
-from cdb.calibconst import Detector
 from cdb.constant import Version, check_given
 from cdb.database import Database
+from cdb.detector import Detector
 from cdb.errors import BadQuestion, NotFound
 from cdb.lineage import Relative, relative_of
 from cdb.lookup import Question
