@@ -23,7 +23,7 @@ from numpy.typing import DTypeLike, NDArray
 from cdb.errors import BadFile, BadName, BadPayload, BadQuestion, shown
 from cdb.geometry.masks import segment_mask
 from cdb.geometry.segments import Floats, Segment, known_segments, segment
-from cdb.geometry.tree import Geometry, Part
+from cdb.geometry.tree import Geometry, Key, Part
 
 Indices = NDArray[np.uint64]
 Value = TypeVar("Value", bound=np.generic)
@@ -55,18 +55,9 @@ class Branch:
     children: list["Branch"] = field(default_factory=list, repr=False)
 
 
-def against_the_beam(part: Part) -> Part:
-    """Return a part with the sign that its distance should have.
-
-    z runs against the beam, so what is behind the interaction point (a parent ``IP...``) stands
-    at a negative z0. Old files have it positive.
-    """
-    return replace(part, z0=-part.z0) if part.parent.startswith("IP") and part.z0 > 0 else part
-
-
-def top_part(key: tuple[str, int]) -> Part:
+def top_part(key: Key) -> Part:
     """Return the part that a frame without a row is."""
-    return Part("", 0, key[0], key[1], 0, 0, 0, 0, 0, 0, 0, 0, 0, line=0)
+    return Part("", 0, key[0], key[1], 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def branches(
@@ -94,7 +85,7 @@ def branches(
     branches : list of Branch
         Linked to each other.
     """
-    made = [against_the_beam(part) for part in geometry.parts]
+    made = [replace(part, z0=part.z) for part in geometry.parts]
     keys = {part.key for part in made}
     tops = dict.fromkeys(part.parent_key for part in made if part.parent_key not in keys)
     nodes = []
@@ -115,7 +106,7 @@ def branches(
 def link(nodes: Iterable[Branch]) -> None:
     """Give each branch its children; of several with a parent's name the first is the parent."""
     nodes = list(nodes)
-    groups: dict[tuple[str, int], Branch] = {}
+    groups: dict[Key, Branch] = {}
     for node in nodes:
         groups.setdefault(node.part.key, node)
     for node in nodes:
@@ -156,6 +147,11 @@ def _walk(branch: Branch) -> Iterator[tuple[Branch, _Path]]:
         yield node, path
         if node.segment is None:
             waiting += [(child, _Path(child.part, path)) for child in reversed(node.children)]
+
+
+def segments_of(branch: Branch) -> list[Segment]:
+    """Return the segments of a branch in the order of its panels, all of one shape."""
+    return [kind for kind, _ in _panels(branch)]
 
 
 def _panels(branch: Branch) -> list[tuple[Segment, _Path]]:
@@ -219,11 +215,13 @@ def coordinates(
 
 
 def panel_coordinates(
-    branch: Branch, *, tilt: bool = True, frame: int = 0
+    branch: Branch, *, tilt: bool = True, frame: int = 0, regular: bool = False
 ) -> tuple[Floats, Floats, Floats]:
-    """Return the same, always (panels, rows, cols)."""
+    """Return the same, always (panels, rows, cols); if regular, without centres of wide pixels."""
     _check_frame(frame)
     panels = _panels(branch)
+    if regular:
+        panels = [(kind.regular or kind, path) for kind, path in panels]
     n_rows, n_cols = panels[0][0].shape
     x, y, z = (np.empty((len(panels), n_rows, n_cols)) for _ in range(3))
     step = max(1, _BLOCK_PIXELS // n_cols)
@@ -253,14 +251,20 @@ def _placed(
     x, y, z = kind.x, kind.y, np.zeros((1, 1))
     x, y = (place[rows] if len(place) > 1 else place for place in (x, y))
     while path is not None:
-        part = path.part
-        tilts = (part.tilt_z, part.tilt_y, part.tilt_x) if tilt else (0.0, 0.0, 0.0)
-        x, y = _rotated(x, y, part.rot_z + tilts[0])
-        z, x = _rotated(z, x, part.rot_y + tilts[1])
-        y, z = _rotated(y, z, part.rot_x + tilts[2])
-        x, y, z = _shifted(x, part.x0), _shifted(y, part.y0), _shifted(z, part.z0)
+        x, y, z = transformed(path.part, x, y, z, tilt=tilt)
         path = path.above
     return x, y, z
+
+
+def transformed(
+    part: Part, x: Floats, y: Floats, z: Floats, *, tilt: bool = True
+) -> tuple[Floats, Floats, Floats]:
+    """Return coordinates in the frame of a part as they are in the frame of its parent [um]."""
+    tilts = (part.tilt_z, part.tilt_y, part.tilt_x) if tilt else (0.0, 0.0, 0.0)
+    x, y = _rotated(x, y, part.rot_z + tilts[0])
+    z, x = _rotated(z, x, part.rot_y + tilts[1])
+    y, z = _rotated(y, z, part.rot_x + tilts[2])
+    return _shifted(x, part.x0), _shifted(y, part.y0), _shifted(z, part.z0)
 
 
 def _rotated(u: Floats, v: Floats, angle: float) -> tuple[Floats, Floats]:
@@ -349,6 +353,21 @@ def _nested_shape(branch: Branch) -> tuple[int, ...]:
     return shapes[id(branch)]
 
 
+def flat_part(part: Part) -> Part:
+    """Return a part that turns around z alone and stays in its plane."""
+    return replace(part, z0=0.0, rot_y=0.0, rot_x=0.0, tilt_y=0.0, tilt_x=0.0)
+
+
+def flattened(branch: Branch) -> Branch:
+    """Return a branch whose parts turn around z alone and stay in a plane."""
+    walked = [node for node, _ in _walk(branch)]
+    copies = {id(node): Branch(flat_part(node.part), node.segment) for node in walked}
+    for node in walked:
+        if node.segment is None:
+            copies[id(node)].children.extend(copies[id(child)] for child in node.children)
+    return copies[id(branch)]
+
+
 def project(x: Floats, y: Floats, z: Floats, zplane: float | None = None) -> tuple[Floats, Floats]:
     """Return x and y where the line from the origin through a pixel meets a plane.
 
@@ -405,9 +424,12 @@ def indexes(
         If the pixel size is not above 0.
     """
     begin = _Image(x, y, pixel_size, offset, frame)
-    if frame:
-        return _truncated(begin.y, y, -1, pixel_size), _truncated(begin.x, x, 1, pixel_size)
-    return _truncated(begin.x, x, 1, pixel_size), _truncated(begin.y, y, 1, pixel_size)
+    along_x = _truncated(begin.x, x, 1, pixel_size)
+    along_y = _truncated(begin.y, y, -1 if frame else 1, pixel_size)
+    if begin.has_missing:
+        missing = (along_x == NOWHERE) | (along_y == NOWHERE)
+        along_x[missing] = along_y[missing] = NOWHERE
+    return (along_y, along_x) if frame else (along_x, along_y)
 
 
 def point_indexes(
@@ -442,16 +464,18 @@ class _Image:
         if not pixel_size > 0:
             raise BadQuestion(f"a pixel of an image is larger than 0 um, not {pixel_size}")
         before_x, before_y = (max(0.0, by) * pixel_size for by in offset or (0, 0))
-        self.x = _extreme(x, np.min, np.nanmin) - before_x - pixel_size / 2
+        self.x = float(x.min())
+        self.y = float(y.max() if frame else y.min())
+        self.has_missing = math.isnan(self.x) or math.isnan(self.y)
+        if self.has_missing:
+            self.x = float(np.nanmin(x))
+            self.y = float(np.nanmax(y) if frame else np.nanmin(y))
+        # Half a pixel comes last, as in psana.
+        self.x = self.x - before_x - pixel_size / 2
         if frame:
-            self.y = _extreme(y, np.max, np.nanmax) + before_y + pixel_size / 2
+            self.y = self.y + before_y + pixel_size / 2
         else:
-            self.y = _extreme(y, np.min, np.nanmin) - before_y - pixel_size / 2
-
-
-def _extreme(values: Floats, quick: Any, careful: Any) -> float:
-    found = float(quick(values))
-    return float(careful(values)) if math.isnan(found) else found
+            self.y = self.y - before_y - pixel_size / 2
 
 
 def _truncated(begin: float, values: Floats, sign: int, pixel_size: float) -> Indices:
@@ -510,10 +534,10 @@ def mask(
 
 
 def _kinds(branch: Branch) -> list[Segment]:
-    return list({id(kind): kind for kind, _ in _panels(branch)}.values())
+    return list({id(kind): kind for kind in segments_of(branch)}.values())
 
 
 def _stacked(values: list[tuple[Segment, NDArray[Any]]], branch: Branch) -> NDArray[Any]:
     """Return the panels' values, of which all of a kind have the same."""
     of_kind = {id(kind): value for kind, value in values}
-    return np.stack([of_kind[id(kind)] for kind, _ in _panels(branch)])
+    return np.stack([of_kind[id(kind)] for kind in segments_of(branch)])

@@ -379,8 +379,7 @@ def _epixhr1x4(asked: _Request) -> Segment:
         # The halves overlap: the innermost two rows of each lie behind the middle.
         rows = replace(rows, places=_mirrored(_count(72) * 100 - 50))
     rule = MaskRule(center_rows=None, center_cols=0)
-    made = _made(asked, rows, cols, mask_rule=rule, wide=False)
-    return replace(made, asic_shape=(72, 384)) if asked.compat else made
+    return _made(asked, rows, cols, mask_rule=rule, wide=False)
 
 
 def _epixuhr3x2(asked: _Request) -> Segment:
