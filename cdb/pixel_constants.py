@@ -55,6 +55,8 @@ DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
         "status_extra": np.dtype("uint64"),
     }
 )
+# No detector has more, in all gain ranges.
+_MOST_PIXELS = 2**40
 _ONES = ("pixel_rms", "pixel_gain", "pixel_mask")
 
 
@@ -238,6 +240,35 @@ def fixed_shape(dettype: str) -> Shape | None:
         return None
     shape = (*area.panels, *area.panel)
     return None if None in shape else tuple(n for n in shape if n is not None)
+
+
+def is_one_panel(dettype: str) -> bool:
+    """Return whether frames of a detector type have no axis of panels."""
+    area = AREAS.get(dettype.lower())
+    return area is not None and area.panels == ()
+
+
+def frame_of(stored: Shape, dettype: str, ctype: str) -> Shape | None:
+    """Return the shape of a frame by that of a constant; None if the detector has other pixels.
+
+    Examples
+    --------
+    >>> frame_of((3, 8, 512, 1024), "jungfrau", "pedestals")
+    (8, 512, 1024)
+    >>> frame_of((185, 388, 2), "cspad2x2", "pixel_mask")
+    (2, 185, 388)
+    """
+    if len(stored) < 2 or math.prod(stored) > _MOST_PIXELS:
+        return None
+    try:
+        # One byte that stands for all of them: there is no array, only its shape.
+        shape = shaped(np.broadcast_to(np.uint8(0), stored), dettype, ctype).shape
+    except BadArray:
+        return None
+    area = AREAS.get(dettype.lower())
+    # Of a type that no table has, LCLS-II's custom: the first of four axes counts gain ranges.
+    gains = len(shape) > 3 if ctype in MASKS or area is None else bool(area.gains)
+    return shape[1:] if gains else shape
 
 
 def default(ctype: str, dettype: str, frame: Shape) -> NDArray[Any]:

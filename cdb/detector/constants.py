@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cdb.detector.run import OfRun, Run
-from cdb.errors import BadArray, CalibError, NotFound, shown
+from cdb.errors import BadArray, BadPayload, CalibError, NotFound, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,6 +36,8 @@ class Constants(OfRun):
             If there are none; with `default`, if the shape of the detector is not known either.
         BadArray
             If they are not of the detector's pixels, or do not fit their dtype.
+        BadPayload
+            If they are no array.
         Corrupt
             If the stored bytes are not those that were deployed.
         """
@@ -91,13 +93,10 @@ class Constants(OfRun):
     def _own(self, ctype: str, default: bool = False) -> "Array":
         """Return a constant for the detector's own run."""
         stored = self._stored_as(ctype)
-        if stored in self.calibconst:
-            found: Array = self._once(stored, lambda: self._load(stored))
-        elif default:
-            found = self._once((ctype, "default"), lambda: self._default(ctype))
+        if default and stored not in self.calibconst:
+            found: Array = self._once((ctype, "default"), lambda: self._default(ctype))
         else:
-            self.calibconst.version(ctype)  # raises, naming the types that there are
-            raise NotFound(f"no {ctype} of {self.name}")
+            found = self._once(stored, lambda: self._load(stored))
         return found
 
     def _stored_as(self, ctype: str) -> str:
@@ -110,14 +109,21 @@ class Constants(OfRun):
 
         from cdb import pixel_constants
 
-        data, _ = self.calibconst[ctype]
-        if not isinstance(data, np.ndarray) and not isinstance(data, list):
-            raise BadArray(f"{ctype} of {self.name} is no array: {shown(data)}")
-        values = pixel_constants.shaped(np.asarray(data), self.dettype, ctype)
-        values = pixel_constants.cast(values, ctype)
+        values = pixel_constants.cast(self._stored(ctype), ctype)
         if ctype == "common_mode":
             values = np.atleast_1d(values.squeeze())
         return _read_only(values)
+
+    def _stored(self, ctype: str) -> "Array":
+        """Return a constant in today's shape, and the dtype that it is stored with."""
+        import numpy as np
+
+        from cdb import pixel_constants
+
+        data, _ = self.calibconst[ctype]
+        if not isinstance(data, np.ndarray | list):
+            raise BadPayload(f"{ctype} of {self.name} is no array: {shown(data)}")
+        return pixel_constants.shaped(np.asarray(data), self.dettype, ctype)
 
     def _default(self, ctype: str) -> "Array":
         import numpy as np
@@ -166,9 +172,8 @@ class Constants(OfRun):
             call()
         except NotFound:
             return LoadingStatus.NONFOUND
-        except BadArray as error:
-            unreadable = str(error).startswith(f"{stored} of {self.name} is no array")
-            return LoadingStatus.UNREADABLE if unreadable else LoadingStatus.WRONGSIZE
+        except BadArray:
+            return LoadingStatus.WRONGSIZE
         except CalibError:
             return LoadingStatus.UNREADABLE
         return LoadingStatus.LOADED if stored in there.calibconst else LoadingStatus.DEFAULT
@@ -193,25 +198,30 @@ class Constants(OfRun):
 
     def _shape_if_known(self) -> "Shape | None":
         from cdb import pixel_constants
-        from cdb.shapes import AREAS, MASKS
 
-        area = AREAS.get(self.dettype.lower())
-        types = [ctype for ctype in pixel_constants.DTYPES if ctype != "common_mode"]
-        for ctype in types:
-            if ctype in self.calibconst:
-                shape = self._own(ctype).shape
-                has_gains = bool(area and area.gains) if ctype not in MASKS else len(shape) > 3
-                # A type that no table has is LCLS-II's: the first of four axes is that of gains.
-                has_gains = has_gains or (area is None and len(shape) > 3)
-                return shape[1:] if has_gains else shape
+        for ctype in pixel_constants.DTYPES:
+            if ctype in self.calibconst and ctype != "common_mode":
+                shape = self._frame_by(ctype)
+                if shape is not None:
+                    return shape
         fixed = pixel_constants.fixed_shape(self.dettype)
         if fixed is None and "geometry" in self.calibconst:
             from cdb.pixel_map import PixelMap
 
             shape = PixelMap(self._geometry_tree(default=False)).shape
-            one_panel = area is not None and not area.panels and area.panels is not None
-            return shape[1:] if one_panel else shape
+            return shape[1:] if pixel_constants.is_one_panel(self.dettype) else shape
         return fixed
+
+    def _frame_by(self, ctype: str) -> "Shape | None":
+        """Return the shape of a frame as the document of a constant tells it."""
+        from cdb import pixel_constants
+        from cdb.payload.arrays import shape_of
+
+        try:
+            stored = shape_of(self.calibconst.version(ctype).meta.get("data_shape"))
+        except BadPayload:
+            return None
+        return pixel_constants.frame_of(stored, self.dettype, ctype)
 
     def _geometry_tree(self, default: bool) -> "Geometry":
         from cdb.geometry import tree
@@ -219,7 +229,7 @@ class Constants(OfRun):
         if "geometry" in self.calibconst or not default:
             text, _ = self.calibconst["geometry"]
             if not isinstance(text, str):
-                raise BadArray(f"geometry of {self.name} is no text: {shown(text)}")
+                raise BadPayload(f"geometry of {self.name} is no text: {shown(text)}")
             return tree.parse(text, f"geometry of {self.name}")
         from cdb.geometry.defaults import default_for
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from cdb.detector.pixels import Pixels
 from cdb.detector.run import Run
-from cdb.errors import BadArray, BadQuestion, shown
+from cdb.errors import BadQuestion, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,14 +84,9 @@ class Masks(Pixels):
 
     def _bits(self, ctype: str, indexes: Sequence[int] | None) -> "Array":
         """Return the bits of a status of any width, gain ranges merged."""
-        import numpy as np
-
         from cdb import masks, pixel_constants
 
-        data, _ = self.calibconst[ctype]
-        if not isinstance(data, np.ndarray):
-            raise BadArray(f"{ctype} of {self.name} is no array: {shown(data)}")
-        status = pixel_constants.shaped(data, self.dettype, ctype)
+        status = self._stored(ctype)
         if status.dtype.kind == "f":  # read from a text
             status = pixel_constants.cast(status, "status_extra")
         if status.ndim == len(self.shape()) + 1:
