@@ -1,4 +1,4 @@
-"""Masks and common mode against the real psana 4.3.4, on random arrays, in one process of it."""
+"""Masks, common mode, calibrated frames, photons: against the real psana 4.3.4, one process of it."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cdb import common_mode, masks
+from cdb import calibration, common_mode, masks, photons
 from tests import psana_clients
 
 SCRIPT = """
@@ -17,7 +17,9 @@ import psana.detector.UtilsMask as um
 import psana.detector.UtilsCommonMode as ucm
 import psana.detector.UtilsCalib as uc
 import psana.detector.UtilsEpix10ka as ue
+import psana.detector.UtilsJungfrau as uj
 import psana.pyalgos.generic.NDArrUtils as nu
+from psana.peakFinder_ext import local_maximums_rank1_cross
 
 given = dict(np.load(sys.argv[1]))
 mask, status, other = given["mask"], given["status"], given["other"]
@@ -60,6 +62,12 @@ for mode in range(1, 8):
     data = given["epix100"].copy()
     ucm.common_mode_apply(data, given["good_epix100"], (0, mode, 10, 8))
     out["epix100_%d" % mode] = data
+    out["jungfrau_%d" % mode] = uj.calib_jungfrau_single_panel(
+        given["raw"], 1 / given["gain"], given["peds"], given["good_raw"], (7, mode, 10, 8))
+
+highest = np.zeros(given["fractions"].shape, "uint16")
+local_maximums_rank1_cross(given["fractions"], np.ones_like(highest), highest)
+out["highest"] = highest == 3
 np.savez(sys.argv[2], **out)
 """
 
@@ -76,6 +84,10 @@ def given() -> dict[str, np.ndarray]:
         columns = random.normal(0, 5, (*shape[:-2], 1, shape[-1]))
         return (random.normal(0, 3, shape) + rows + columns).astype("float32")
 
+    def raw(values: np.ndarray, ranges: np.ndarray) -> np.ndarray:
+        return values.astype("uint16") | (ranges << 14).astype("uint16")
+
+    ranges = random.choice(4, (1, 512, 1024), p=[0.9, 0.05, 0.02, 0.03])
     return {
         "mask": bits(3, 31, 42), "other": bits(3, 31, 42),
         "status": random.integers(0, 9, (7, 2, 20, 30)) * random.integers(0, 2, (7, 2, 20, 30)),
@@ -83,6 +95,11 @@ def given() -> dict[str, np.ndarray]:
         "words": random.choice([28, 12, 8, 16, 0, 48, 32], (2, 352, 384)).astype("uint8"),
         "epix": data(2, 352, 384), "good_epix": bits(2, 352, 384),
         "epix100": data(1, 704, 768), "good_epix100": bits(1, 704, 768),
+        "raw": raw(data(1, 512, 1024) + 2000, ranges),
+        "good_raw": bits(1, 512, 1024),
+        "peds": random.normal(2000, 3, (3, 1, 512, 1024)).astype("float32"),
+        "gain": random.normal(40, 1, (3, 1, 512, 1024)).astype("float32"),
+        "fractions": random.random((40, 50)).astype("float32"),
     }  # fmt: skip
 
 
@@ -150,3 +167,16 @@ def test_algorithm_7_is_psanas(given, psana, mode):
         mask = given["good_epix100"] if takes_part is None else takes_part
         common_mode.apply(data, (7, mode, 10, 8), dettype, mask)
         np.testing.assert_allclose(data, psana[f"{name}_{mode}"], atol=2e-5)
+
+
+@pytest.mark.parametrize("mode", range(1, 8))
+def test_frames_of_jungfrau_are_psanas(given, psana, mode):
+    made = calibration.prepare(
+        "jungfrau", given["peds"], gain=given["gain"], mask=given["good_raw"],
+        parameters=(7, mode, 10, 8),
+    )  # fmt: skip
+    np.testing.assert_allclose(made.apply(given["raw"]), psana[f"jungfrau_{mode}"], atol=1e-5)
+
+
+def test_pixels_that_are_highest_are_psanas(given, psana):
+    np.testing.assert_array_equal(photons._is_highest(given["fractions"]), psana["highest"])
