@@ -17,6 +17,7 @@ import adds
 import arrays
 import audits
 import filling
+import frames
 import inspections
 import lookups
 import machine
@@ -69,6 +70,7 @@ def all_rooms(folder: Path, wire: str | None) -> dict[str, Callable[[], list[Row
         "inspections": inspections.rows,
         "arrays": lambda: arrays.rows(folder, wire),
         "service": lambda: service.rows(folder, wire),
+        "frames": frames.rows,
         "transfers": lambda: transfers.rows(folder),
         "text_files": lambda: [Row(*row) for row in text_files.rows((2000, 1000))],
     }

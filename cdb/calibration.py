@@ -72,7 +72,7 @@ def gain_divides(unit: str | None, dettype: str) -> bool:
         return plain.startswith("adu/")
     raise BadQuestion(
         f"the unit of pixel_gain is {shown(unit)}: ADU/keV divides, keV/ADU multiplies; "
-        "`cdb amend --set unit=...` mends it"
+        "`cdb amend ID --unit ...` mends it"
     )
 
 

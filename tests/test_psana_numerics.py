@@ -1,4 +1,4 @@
-"""Masks, common mode, calibrated frames, photons: against the real psana 4.3.4, one process of it."""
+"""Masks, common mode, calibrated frames, photons: the numbers of the real psana 4.3.4."""
 
 import os
 import subprocess

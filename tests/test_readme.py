@@ -8,7 +8,8 @@ import pytest
 from tests.blocks import ID, Session, blocks_of, commands_in, masked
 
 ROOT = Path(__file__).parents[1]
-DOCS = ("cli", "python", "tags", "compare", "audit", "watching", "gates", "provenance")
+DOCS = ("cli", "python", "tags", "compare", "audit", "watching", "gates", "provenance",
+        "detector")  # fmt: skip
 PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in DOCS)]
 
 
