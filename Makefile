@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA := ../shared/data/lcls1-calib
+# Tests at a time; many of them wait for a server, so one more than small machines have cores.
+WORKERS ?= 3
 
 .PHONY: help install check test demo bench lint-docker clean
 help:
@@ -27,7 +29,7 @@ check: install
 	$(BIN)/lint-imports
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 demo: install
 	$(BIN)/python scripts/demo.py $(DATA)
