@@ -18,6 +18,7 @@ import arrays
 import audits
 import filling
 import frames
+import geometry
 import inspections
 import lookups
 import machine
@@ -72,6 +73,7 @@ def all_rooms(folder: Path, wire: str | None) -> dict[str, Callable[[], list[Row
         "service": lambda: service.rows(folder, wire),
         "frames": frames.rows,
         "transfers": lambda: transfers.rows(folder),
+        "geometry": geometry.rows,
         "text_files": lambda: [Row(*row) for row in text_files.rows((2000, 1000))],
     }
 

@@ -8,8 +8,10 @@ import pytest
 from tests.blocks import ID, Session, blocks_of, commands_in, masked
 
 ROOT = Path(__file__).parents[1]
-DOCS = ("cli", "python", "tags", "compare", "audit", "watching", "gates", "provenance",
-        "detector")  # fmt: skip
+DOCS = (
+    "cli", "python", "tags", "compare", "audit", "watching", "gates", "provenance", "geometry",
+    "detector",
+)  # fmt: skip
 PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in DOCS)]
 
 
