@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from cdb.difference.arrays import ArrayDifference, PartDifference, Progress, of_arrays
-from cdb.difference.texts import GeometryDifference, Move, TextDifference, of_geometries, of_texts
+from cdb.difference.texts import GeometryDifference, TextDifference, of_geometries, of_texts
 from cdb.difference.values import Change, KindDifference, ValueDifference, of_values
+from cdb.geometry.comparison import Move
 
 __all__ = [
     "ArrayDifference",

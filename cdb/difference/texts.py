@@ -6,13 +6,10 @@ from typing import Any
 
 from cdb.errors import BadFile
 from cdb.geometry import tree
-from cdb.geometry.tree import Geometry, Part
+from cdb.geometry.comparison import Move, is_reordered, moves
 
-NUMBERS = ("x0", "y0", "z0", "rot_z", "rot_y", "rot_x", "tilt_z", "tilt_y", "tilt_x")
 # To compare longer texts line by line takes minutes.
 MAX_LINES = 20_000
-
-Key = tuple[tuple[str, int], tuple[str, int]]
 
 
 @dataclass(frozen=True)
@@ -36,54 +33,6 @@ class TextDifference:
     def as_json(self) -> dict[str, Any]:
         """Return it for a script."""
         return {"kind": self.kind, "equal": self.equal, "diff": list(self.lines)}
-
-
-@dataclass(frozen=True)
-class Move:
-    """A part of a detector that stands elsewhere, or in one of two geometries alone.
-
-    Attributes
-    ----------
-    parent, parent_index, name, index : str, int, str, int
-        Which part.
-    before, after : Part or None
-        Where it stands.
-    """
-
-    parent: str
-    parent_index: int
-    name: str
-    index: int
-    before: Part | None
-    after: Part | None
-
-    @property
-    def what(self) -> str:
-        """``moved``, ``added`` or ``removed``."""
-        if self.before is None:
-            return "added"
-        return "removed" if self.after is None else "moved"
-
-    @property
-    def by(self) -> dict[str, float]:
-        """By how much a moved part moved: what is not zero of `NUMBERS` [um, deg]."""
-        if self.before is None or self.after is None:
-            return {}
-        moved = {name: getattr(self.after, name) - getattr(self.before, name) for name in NUMBERS}
-        return {name: distance for name, distance in moved.items() if distance}
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it for a script."""
-        return {
-            "parent": self.parent,
-            "parent_index": self.parent_index,
-            "name": self.name,
-            "index": self.index,
-            "what": self.what,
-            "before": _numbers(self.before),
-            "after": _numbers(self.after),
-            "by": self.by,
-        }
 
 
 @dataclass(frozen=True)
@@ -141,23 +90,7 @@ def of_geometries(a: str, b: str) -> GeometryDifference | None:
         before, after = tree.parse(a), tree.parse(b)
     except BadFile:
         return None
-    old, new = _by_key(before), _by_key(after)
-    moves = [
-        Move(*key[0], *key[1], old.get(key), part)
-        for key, part in new.items()
-        if key not in old or _numbers(old[key]) != _numbers(part)
-    ]
-    moves += [Move(*key[0], *key[1], part, None) for key, part in old.items() if key not in new]
-    reordered = [key for key in old if key in new] != [key for key in new if key in old]
-    return GeometryDifference(tuple(moves), reordered, _lines(a, b))
-
-
-def _by_key(geometry: Geometry) -> dict[Key, Part]:
-    return {(part.parent_key, part.key): part for part in geometry.parts}
-
-
-def _numbers(part: Part | None) -> dict[str, float] | None:
-    return None if part is None else {name: getattr(part, name) for name in NUMBERS}
+    return GeometryDifference(moves(before, after), is_reordered(before, after), _lines(a, b))
 
 
 def _lines(a: str, b: str) -> tuple[str, ...]:

@@ -13,12 +13,14 @@ CrystFEL, ``doc/man/crystfel_geometry.5.md``: frame, corner, ``clen`` and ``coff
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cdb.errors import BadFile, BadPayload, BadQuestion, shown
+from cdb.errors import BadFile, BadName, BadQuestion, shown
 from cdb.geometry.geom_file import BadRegion, GeomFile, Panel, Vector
+from cdb.geometry.pixels import branches, panel_stack
 from cdb.geometry.segments import Floats, Segment, known_segments, segment
 from cdb.geometry.tiles import Tile, angles_of, tiles
 from cdb.geometry.tree import Geometry, Part
@@ -33,6 +35,8 @@ _COLUMNS = (
     "HDR parent, its index, object, its index, x0 y0 z0 [um], rotation and tilt around z y x [deg]"
 )
 _MOST_PIXELS = 2**28
+# Nothing that a detector has is larger [m].
+_FARTHEST = 1e6
 # So little is left of sums [um], and means nothing.
 _NOTHING = 1e-9
 
@@ -75,8 +79,7 @@ def from_geometry(
         The axes of the images: ``%`` counts events, ``panel`` panels; without ``panel`` all are
         stacked along ``ss``, as psana does.
     mask : array_like, optional
-        As many values as there are pixels, panel by panel; where it is 0, pixels become bad
-        regions.
+        In the shape that arrays of the detector have; where it is 0, pixels become bad regions.
     compat : bool
         Whether ``corner_x`` and ``corner_y`` are those of the first pixel's centre, half a pixel
         inside of the panel's corner, as psana's converter writes them by mistake.
@@ -105,6 +108,9 @@ def from_geometry(
     if [*dims].count("ss") != 1 or [*dims].count("fs") != 1:
         raise BadQuestion(f"dims {shown(list(dims))} have to have ss and fs once")
     pieces = tiles(geometry, generation=generation, wide=wide)
+    good = None
+    if mask is not None:
+        good = panel_stack(branches(geometry, generation=generation)[-1], np.asarray(mask))
     own = _distance(geometry)
     more = {} if adu_per_eV is None else {"adu_per_eV": _number(adu_per_eV)}
     numbers: dict[int, int] = {}
@@ -123,7 +129,7 @@ def from_geometry(
         comments.append("adu_per_eV = SET ME")
     return GeomFile(
         tuple(panels),
-        bad=() if mask is None else tuple(_bad_regions(pieces, panels, mask)),
+        bad=() if good is None else tuple(_bad_regions(pieces, panels, good)),
         settings=_settings(own if clen is None else clen, photon_energy),
         groups=_groups(panels, numbers),
         comments=tuple(comments),
@@ -194,21 +200,12 @@ def _groups(panels: Sequence[Panel], numbers: dict[int, int]) -> dict[str, tuple
 
 
 def _bad_regions(
-    pieces: Sequence[Tile], panels: Sequence[Panel], mask: ArrayLike
+    pieces: Sequence[Tile], panels: Sequence[Panel], good: NDArray[Any]
 ) -> Iterator[BadRegion]:
     """Yield rectangles that cover the pixels whose mask is 0, each of them once."""
-    heights, width = _heights(pieces), max(tile.cols.stop for tile in pieces)
-    good = np.asarray(mask)
-    if good.size != sum(heights) * width:
-        raise BadPayload(
-            f"a mask of {shown(good.shape)} does not hold {len(heights)} panels of "
-            f"{heights[0]} x {width} pixels"
-        )
-    good = good.reshape(sum(heights), width)
     number = 0
     for tile, panel in zip(pieces, panels, strict=True):
-        first = sum(heights[: tile.panel])
-        block = good[first + tile.rows.start : first + tile.rows.stop, tile.cols] == 0
+        block = good[tile.panel, tile.rows, tile.cols] == 0
         for rows, cols in _rectangles(block):
             yield BadRegion(
                 f"bad{number}",
@@ -273,8 +270,10 @@ def to_geometry(
         What `geom_file.parse` reads.
     sensor : str, optional
         Name of the sensor that the panels make up, such as ``JUNGFRAU:V1``. By default the one
-        whose pixels are where the file has them; of two that are as good, the later version. Where
-        there is none, or with ``MTRX``, each panel of the file becomes a matrix of pixels.
+        whose pixels are where the file has them, wide ones on the grid of their ASIC or at their
+        centres; of two that are as good, the later version (``JUNGFRAU:V2``, which has the pixels
+        at the gaps at their centres whatever the file says). Where there is none, or with
+        ``MTRX``, each panel of the file becomes a matrix of pixels.
     generation : str
         As for `cdb.geometry.segments.segment`.
     clen : float, optional
@@ -296,10 +295,10 @@ def to_geometry(
     BadName
         If there is no such sensor.
     BadQuestion
-        If the distance is not known.
+        If the distance is not known, or negative.
     BadFile
-        If the panels do not make up the sensor that was asked for, are not rectangular, or differ
-        in shape.
+        If the panels do not make up the sensor that was asked for, are not rectangular, differ
+        in shape, or stand where no detector does.
 
     Examples
     --------
@@ -314,6 +313,10 @@ def to_geometry(
         raise BadQuestion(
             f"the file has {'no clen' if said is None else f'clen = {said}'}, not a distance; "
             "give one in metres"
+        )
+    if not 0 <= distance < _FARTHEST:
+        raise BadQuestion(
+            f"a detector cannot stand {distance} m behind the sample: a geometry has it downstream"
         )
     if sum(math.prod(panel.shape) for panel in file.panels) > _MOST_PIXELS:
         raise BadFile(f"the file has more than {_MOST_PIXELS} pixels")
@@ -338,6 +341,10 @@ class _Placed:
     def __init__(self, panel: Panel, *, compat: bool) -> None:
         self.panel = panel
         size = 1e6 / panel.res
+        numbers = (size, panel.corner_x * size, panel.corner_y * size, panel.coffset * 1e6)
+        steps = [value * size for value in (*panel.fs, *panel.ss)]
+        if max(map(abs, (*numbers, *steps))) > _FARTHEST * 1e6:
+            raise BadFile(f"panel {panel.name} stands or reaches further than {_FARTHEST:g} m")
         self.fs = _TO_CAMERA @ np.array(panel.fs) * size
         self.ss = _TO_CAMERA @ np.array(panel.ss) * size
         corner = np.array([panel.corner_x * size, panel.corner_y * size, panel.coffset * 1e6])
@@ -419,7 +426,7 @@ def _candidates(wanted: str | None, generation: str) -> Iterator[Segment]:
             continue
         kind = segment(name, generation=generation, wide_centers=True)
         if kind is None:
-            raise BadFile(
+            raise BadName(
                 f"no sensor {shown(name)}; there are {', '.join(known_segments(generation))}"
             )
         yield from (kind,) if kind.regular is None else (kind, kind.regular)
@@ -436,12 +443,14 @@ def _layout(panels: Sequence[_Placed], shape: tuple[int, int]) -> list[_Spot] | 
     for placed in panels:
         panel = placed.panel
         height, width = panel.shape
-        stacked = not _fixed(panel)
-        number, row = divmod(panel.min_ss, n_rows) if stacked else (0, panel.min_ss)
+        number, row = divmod(panel.min_ss, n_rows)
         if row + height > n_rows or panel.min_fs + width > n_cols:
             return None
         key = panel.data, _fixed(panel), number
         spots.append(_Spot(placed, numbers.setdefault(key, len(numbers)), row, panel.min_fs))
+    pixels = sum(math.prod(placed.panel.shape) for placed in panels)
+    if pixels != len(numbers) * n_rows * n_cols:
+        return None
     covered = np.zeros((len(numbers), n_rows, n_cols), dtype=np.uint8)
     for spot in spots:
         height, width = spot.placed.panel.shape
@@ -560,19 +569,18 @@ def _hide(block: NDArray[np.uint8], panel: Panel, bad: Sequence[BadRegion]) -> N
     edge = panel.more.get("mask_edge_pixels", "0")
     if edge.isdecimal() and (width := min(int(edge), max(block.shape))):
         block[:width], block[-width:], block[:, :width], block[:, -width:] = 0, 0, 0, 0
+    places: tuple[Floats, Floats] | None = None
     for region in bad:
         if region.panel not in (None, panel.name):
             continue
         if region.fs is not None and region.ss is not None:
-            rows = slice(
-                max(0, region.ss[0] - panel.min_ss), max(0, region.ss[1] + 1 - panel.min_ss)
-            )
-            cols = slice(
-                max(0, region.fs[0] - panel.min_fs), max(0, region.fs[1] + 1 - panel.min_fs)
+            rows, cols = (
+                slice(max(0, low - first), max(0, high + 1 - first))
+                for (low, high), first in ((region.ss, panel.min_ss), (region.fs, panel.min_fs))
             )
             block[rows, cols] = 0
         elif region.x is not None and region.y is not None:
-            x, y = _places(panel)
+            x, y = places = places or _places(panel)
             inside = (x >= region.x[0]) & (x <= region.x[1])
             block[inside & (y >= region.y[0]) & (y <= region.y[1])] = 0
 

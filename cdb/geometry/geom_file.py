@@ -22,7 +22,6 @@ References
 CrystFEL, ``doc/man/crystfel_geometry.5.md`` and ``libcrystfel/src/datatemplate.c``.
 """
 
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from cdb.errors import BadFile, BadQuestion, shown
+from cdb.geometry.tree import parse_number
 
 Vector = tuple[float, float, float]
 
@@ -152,14 +152,7 @@ class GeomFile:
     @property
     def distance(self) -> float | None:
         """The number of ``clen`` [m]; None where it stands in the data or nowhere."""
-        text = self.settings.get("clen", "")
-        value, _, unit = text.partition(" ")
-        in_a_metre = {"": 1.0, "m": 1.0, "mm": 1e3}.get(unit.strip())
-        try:
-            number = _parse_number(value)
-        except ValueError:
-            return None
-        return number / in_a_metre if in_a_metre else None
+        return _distance(self.settings.get("clen", ""))
 
 
 @dataclass
@@ -280,7 +273,7 @@ class _Reader:
     def _panel(self, said: _Said) -> Panel:
         texts = dict(said.texts)
         dims = self._dims(said, texts)
-        self._take_clen(texts)
+        apart = self._clen_apart(texts)
         found: dict[str, Any] = {}
         for key, (read, default) in _PANEL_KEYS.items():
             if key in texts:
@@ -289,6 +282,7 @@ class _Reader:
                 raise self.error(said.line, f"panel {shown(said.name)} has no {key}")
             else:
                 found[key] = default
+        found["coffset"] += apart
         more = {key: value for key, (value, _) in texts.items()}
         panel = Panel(name=said.name, dims=dims, more=more, **found)
         if panel.max_fs < panel.min_fs or panel.max_ss < panel.min_ss:
@@ -301,7 +295,7 @@ class _Reader:
         try:
             return read(text)
         except ValueError as error:
-            raise self.error(line, f"{key} {error}") from None
+            raise self.error(line, f"{key} = {error}") from None
 
     def _dims(self, said: _Said, texts: dict[str, tuple[str, int]]) -> tuple[str | int, ...]:
         given = {key: texts.pop(key) for key in sorted(texts) if _DIM.fullmatch(key)}
@@ -323,20 +317,25 @@ class _Reader:
             )
         return tuple(dims)
 
-    def _take_clen(self, texts: dict[str, tuple[str, int]]) -> None:
-        """Take the distance that old files have in each panel, if it is one."""
+    def _clen_apart(self, texts: dict[str, tuple[str, int]]) -> float:
+        """Take the distance that old files have in each panel; return how far it is off [m]."""
         if "clen" not in texts:
-            return
+            return 0.0
         clen, line = texts.pop("clen")
-        if self.settings.setdefault("clen", clen) != clen:
-            raise self.error(line, "the panels differ in clen; put the difference into coffset")
+        of_the_file = self.settings.setdefault("clen", clen)
+        if clen == of_the_file:
+            return 0.0
+        own, first = _distance(clen), _distance(of_the_file)
+        if own is None or first is None:
+            raise self.error(line, f"clen = {clen} is not the one of the file, {of_the_file}")
+        return own - first
 
     def _bad_region(self, said: _Said) -> BadRegion:
         texts = dict(said.texts)
         panel, line = texts.pop("panel", (None, said.line))
         if panel is not None and panel not in self.panels:
             raise self.error(line, f"{said.name} is in a panel {shown(panel)}, which there is not")
-        for keys, read in ((_RANGES, _parse_index), (_LIMITS, _parse_number)):
+        for keys, read in ((_RANGES, _parse_index), (_LIMITS, parse_number)):
             if set(texts) == set(keys):
                 low1, high1, low2, high2 = (self._value(read, key, *texts[key]) for key in keys)
                 if high1 < low1 or high2 < low2:
@@ -359,20 +358,20 @@ class _Reader:
                     raise self.error(line, f"{key} has {shown(member)}, which is no panel or group")
 
 
-def _parse_number(text: str) -> float:
+def _distance(clen: str) -> float | None:
+    value, _, unit = clen.partition(" ")
+    in_a_metre = {"": 1.0, "m": 1.0, "mm": 1e3}.get(unit.strip())
     try:
-        number = float(text) if text.isascii() and "_" not in text else math.nan
+        number = parse_number(value)
     except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"= {shown(text)} is no finite number")
-    return number
+        return None
+    return number / in_a_metre if in_a_metre else None
 
 
 def _parse_index(text: str) -> int:
-    number = _parse_number(text)
+    number = parse_number(text)
     if not (number.is_integer() and 0 <= number < 2**31):
-        raise ValueError(f"= {shown(text)} is no index, a whole number from 0 on")
+        raise ValueError(f"{shown(text)} is no index, a whole number from 0 on")
     return int(number)
 
 
@@ -380,12 +379,12 @@ def _parse_vector(text: str) -> Vector:
     packed = re.sub(r"[ \t]", "", text)
     terms = list(_TERM.finditer(packed))
     if not terms or "".join(term[0] for term in terms) != packed:
-        raise ValueError(f"= {shown(text)} is no direction such as -0.002x +1.0y")
+        raise ValueError(f"{shown(text)} is no direction such as -0.002x +1.0y")
     sums = dict.fromkeys("xyz", 0.0)
     for n, (sign, number, axis) in enumerate(term.groups() for term in terms):
         if n and not sign:
-            raise ValueError(f"= {shown(text)} is no direction such as -0.002x +1.0y")
-        sums[axis] += _parse_number(f"{sign}{number or '1'}")
+            raise ValueError(f"{shown(text)} is no direction such as -0.002x +1.0y")
+        sums[axis] += parse_number(f"{sign}{number or '1'}")
     return sums["x"], sums["y"], sums["z"]
 
 
@@ -393,24 +392,24 @@ def _parse_dim(text: str) -> str | int:
     if text in ("ss", "fs", "%"):
         return text
     if not (text.isascii() and text.isdecimal() and len(text) <= 9):
-        raise ValueError(f"= {shown(text)} is none of ss, fs, % and no index")
+        raise ValueError(f"{shown(text)} is none of ss, fs, % and no index")
     return int(text)
 
 
 def _parse_flag(text: str) -> bool:
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
-    return _parse_number(text) != 0
+    return parse_number(text) != 0
 
 
 _PANEL_KEYS: dict[str, tuple[Callable[[str], Any], Any]] = {
     **dict.fromkeys(_RANGES, (_parse_index, None)),
     "fs": (_parse_vector, None),
     "ss": (_parse_vector, None),
-    "corner_x": (_parse_number, None),
-    "corner_y": (_parse_number, None),
-    "res": (_parse_number, None),
-    "coffset": (_parse_number, 0.0),
+    "corner_x": (parse_number, None),
+    "corner_y": (parse_number, None),
+    "res": (parse_number, None),
+    "coffset": (parse_number, 0.0),
     "data": (str, DATA),
     "no_index": (_parse_flag, False),
 }

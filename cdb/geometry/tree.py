@@ -160,7 +160,7 @@ def _parse_row(row: str, line: int) -> Part:
     if len(fields) != _FIELDS:
         raise ValueError(f"a row has {_FIELDS} fields, this one {len(fields)}")
     parent, parent_index, name, index, *numbers = fields
-    x0, y0, z0, rot_z, rot_y, rot_x, tilt_z, tilt_y, tilt_x = map(_parse_number, numbers)
+    x0, y0, z0, rot_z, rot_y, rot_x, tilt_z, tilt_y, tilt_x = map(parse_number, numbers)
     return Part(
         parent=parent,
         parent_index=_parse_index(parent_index),
@@ -185,7 +185,14 @@ def _parse_index(text: str) -> int:
     return int(text)
 
 
-def _parse_number(text: str) -> float:
+def parse_number(text: str) -> float:
+    """Return a finite number.
+
+    Raises
+    ------
+    ValueError
+        If the text is none, for who reads geometries.
+    """
     try:
         # Python reads 1_000 and the digits of all scripts; who else reads geometries does not.
         number = float(text) if text.isascii() and "_" not in text else math.nan

@@ -127,6 +127,12 @@ def test_a_distance_that_stands_in_each_panel_is_that_of_the_file():
     assert parse(f"{ONE}a/clen = 0.2\n").distance == 0.2
 
 
+def test_panels_at_different_distances_are_that_far_apart():
+    other = ONE.replace("res", "b/res").replace("a/", "b/")
+    first, second = parse(f"{ONE}a/clen = 67.8e-3\n{other}b/clen = 70.8 mm\n").panels
+    assert (first.coffset, second.coffset) == (0, pytest.approx(0.003))
+
+
 @pytest.mark.parametrize("text", [ONE, EVERYTHING, ONE.replace("\n", "\r\n"), "\ufeff" + ONE])
 def test_a_written_file_reads_back_the_same(text):
     file = parse(text)
@@ -180,7 +186,7 @@ def test_numbers_are_written_exactly_and_without_an_exponent(vector, corner, res
             "line 10: bad ends before it begins",
         ),
         (ONE + "group_all = a,b\n", "line 10: group_all has 'b', which is no panel or group"),
-        (ONE + "clen = 1\na/clen = 2\n", "line 11: the panels differ in clen; put the difference"),
+        (ONE + "clen = /z\na/clen = 2\n", "line 11: clen = 2 is not the one of the file, /z"),
     ],
 )
 def test_what_is_wrong_with_a_text_is_told_in_one_sentence(text, sentence):
