@@ -14,6 +14,7 @@ from cdb.constant import RETIRED
 from cdb.journal import Journal
 from cdb.lookup import (
     FIELDS,
+    ROW_FIELDS,
     Columns,
     Index,
     Place,
@@ -214,7 +215,7 @@ class Indexes:
         found: dict[str, list[Row]] = {}
         for document in self._journal.find(
             moment, place.database, place.collection, query,
-            detector=place.collection, both_forms=both_forms,
+            detector=place.collection, both_forms=both_forms, fields=(*ROW_FIELDS, "adopted"),
         ):  # fmt: skip
             if document.get("seq") is None or document.get("adopted", 0) > moment.seq:
                 row = row_of(document)

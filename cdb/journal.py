@@ -244,6 +244,7 @@ class Journal:
         sort: Sort = (),
         limit: int = 0,
         both_forms: bool = False,
+        fields: Sequence[str] | None = None,
     ) -> Iterator[Document]:
         """Yield the documents that are visible at a moment.
 
@@ -257,6 +258,8 @@ class Journal:
             Equality on `detector`, in the form that the moment asks for.
         both_forms : bool, optional
             Look also at what was retired since; always done for a past moment.
+        fields : sequence of str, optional
+            What will be looked at, ``_id`` among it; the rest may be missing.
 
         Notes
         -----
@@ -269,10 +272,15 @@ class Journal:
             forms = [detector, RETIRED + detector]
             wanted["detector"] = {"$in": forms} if moment.past or both_forms else detector
         gone, added = moment.gone.get(place, {}), moment.added.get(place, {})
+        seen = visible(wanted, moment, again=both_forms)
+        if fields is not None and not gone and not added:
+            rows = self.store.rows(database, collection, fields, seen, sort=sort, limit=limit)
+            pairs = (zip(fields, row, strict=True) for row in rows)
+            return ({name: value for name, value in each if value is not None} for each in pairs)
         found = self.store.find(
             database,
             collection,
-            visible(wanted, moment, again=both_forms),
+            seen,
             sort=sort,
             limit=limit + len(gone) if limit else 0,
         )

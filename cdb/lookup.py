@@ -38,6 +38,8 @@ RULES = ("range", "latest", "prior", "closest", "psana")
 Columns = Mapping[str, Sequence[Any]]
 
 FIELDS = ("_id", "ctype", "experiment", "run", "end", "time_sec", "order", "seq", "out")
+# What `row_of` looks at; other programs write the runs otherwise.
+ROW_FIELDS = (*FIELDS, "run_beg", "run_end")
 
 Query = dict[str, Any]
 Sort = tuple[tuple[str, int], ...]

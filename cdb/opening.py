@@ -8,7 +8,7 @@ from cdb.calibconst import Calibconst
 from cdb.database import Database
 from cdb.detector import Detector
 from cdb.errors import BadQuestion
-from cdb.stores import open_store
+from cdb.stores import open_store, path_in
 from cdb.stores.base import Store
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ def open(  # noqa: A001 - users write cdb.open()
     Parameters
     ----------
     url : str, optional
-        ``mongodb://...``, ``file:///folder`` or ``memory://``; ``https://host/`` of a service,
-        or ``https://a/,https://b/`` of its mirrors; without it what ``CDB_URL`` says, else a
-        folder of the user's own.
+        ``mongodb://...``, ``file:///folder`` or ``memory://``; ``lcls1:///path/calib`` of an
+        LCLS-I tree; ``https://host/`` of a service, or ``https://a/,https://b/`` of its mirrors;
+        without it what ``CDB_URL`` says, else a folder of the user's own.
     gates : Gates, Path or str, optional
         The rules that new constants are held against: those of this TOML file over the package's,
         ``off`` for none; without it the file that ``CDB_GATES`` names. A service has its own.
@@ -78,10 +78,20 @@ def open_present(url: str | None = None, *, gates: "Gates | Path | str | None" =
                 "sets them"
             )
         return open_service(address)
-    store = open_store(address)
+    store = store_at(address)
     if not store.local:
         store = _cached(store)
     return Database(store, gates=gates or os.environ.get("CDB_GATES"))
+
+
+def store_at(url: str) -> Store:
+    """Open the store at an address, or an LCLS-I tree as one; see `cdb.stores.open_store`."""
+    scheme, _, rest = url.partition(":")
+    if scheme.lower() != "lcls1":
+        return open_store(url)
+    from cdb.files.lcls1_store import Lcls1Store
+
+    return Lcls1Store(path_in(url, rest))
 
 
 def _cached(store: Store) -> Store:
@@ -106,8 +116,9 @@ def remade(
     what: str,
 ) -> Detector | Calibconst:
     """Make a detector again in another process, from its reference."""
+    # Where no event is, 0 names no state: other programs' documents would not be seen in it.
     detector = open(url).detector(
         name, experiment=experiment, dbsuffix=dbsuffix, run=run, time=time, rule=rule,
-        as_of=seq, tag=tag,
+        as_of=seq or None, tag=tag,
     )  # fmt: skip
     return detector if what == "detector" else detector.calibconst

@@ -1,4 +1,4 @@
-"""Commands about whole stores in one file: export, import."""
+"""Commands about whole stores in one file: export archive, import archive."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 
 @command(
-    "export",
+    "archive",
     """
+    cdb export archive store.tar
     cdb export store.tar
     cdb export --dry-run store.tar
     cdb export --url mongodb://localhost:27017/ /backup/cdb.tar --yes
@@ -62,8 +63,9 @@ def export_command(path: Path, dry_run: bool, yes: bool, as_json: bool, url: str
 
 
 @command(
-    "import",
+    "archive",
     """
+    cdb import archive store.tar
     cdb import --dry-run store.tar
     cdb import --url file:///data/copy store.tar
     """,

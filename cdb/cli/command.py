@@ -77,7 +77,22 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """Commands that share a noun: their help is a table, each has examples of its own."""
+    """Commands that share a noun: their help is a table, each has examples of its own.
+
+    Attributes
+    ----------
+    default : str
+        The command that is meant where the first word is none of them; empty if none is.
+    """
+
+    default = ""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the first word for a command, or all words for those of the default."""
+        first = args[0] if args else ""
+        if self.default and first not in {*self.commands, *ctx.help_option_names}:
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -90,9 +105,23 @@ class Group(click.Group):
             raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx) from None
 
 
-def group(name: str) -> Callable[[Callable[..., Any]], Group]:
-    """Return a decorator that makes a group of commands; `add_command` fills it."""
-    return click.group(name, cls=Group)
+def group(name: str, *, default: str = "") -> Callable[[Callable[..., Any]], Group]:
+    """Return a decorator that makes a group of commands; `add_command` fills it.
+
+    Parameters
+    ----------
+    name : str
+        What users type.
+    default : optional
+        See `Group`.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Group:
+        made = click.group(name, cls=Group)(function)
+        made.default = default
+        return made
+
+    return decorate
 
 
 def nearest(mistyped: str, known: Sequence[str]) -> str:

@@ -42,7 +42,8 @@ QUARANTINED = 3
 @options.label
 @options.comment
 @click.option("-i", "--dtype", metavar="TYPE",
-              help="File type: txt, json, pkl, ndarray.  [default: by its ending]")  # fmt: skip
+              help="File type: txt, json, pkl, xtcav, ndarray."
+              "  [default: by what it is]")  # fmt: skip
 @options.run_option("--run_orig", help="Run that the constant was made from.")
 @click.option("--detname", metavar="NAME", help="The detector's alias in the DAQ.")
 @options.unit
@@ -69,10 +70,10 @@ def add_command(
 ) -> None:
     """Add a constant from a file, to the experiment's database and to the detector's.
 
-    The file is array text (with LCLS headers, or plain numbers), .npy, plain text, JSON or, if
-    allowed, a pickle. A constant that is there already, as the last one added of its names and
-    validity, is not added again. The time is now if none is given. What it was made from is kept:
-    this command, the file's digest, and what --source and --parent say.
+    The file is array text (with LCLS headers, or plain numbers), .npy, plain text, JSON, HDF5 as
+    XTCAV's or, if allowed, a pickle. A constant that is there already, as the last one added of
+    its names and validity, is not added again. The time is now if none is given. What it was made
+    from is kept: this command, the file's digest, and what --source and --parent say.
 
     What the rules find is told (see `cdb check`); if they keep it from look-ups until somebody
     approves it, the exit code is 3.
@@ -184,7 +185,7 @@ def _tell(version: Version, described: str, *, dry_run: bool) -> None:
 @click.option("-f", "--iofname", "prefix", metavar="PREFIX",
               help="Write PREFIX.npy (or .txt, .json) and PREFIX.meta.json."
               "  [default: clb-<experiment>-<detector>-r<run>-<type>]")  # fmt: skip
-@click.option("--format", "format_", type=click.Choice(["npy", "txt", "json", "raw"]),
+@click.option("--format", "format_", type=click.Choice(["npy", "txt", "json", "h5", "raw"]),
               help="Of the file.  [default: the exact one: npy for arrays, txt for text, json"
               " for the rest]")  # fmt: skip
 @click.option("-o", "--output", "to_stdout", type=click.Choice(["-"]), metavar="-",
@@ -205,8 +206,8 @@ def get_command(
 ) -> None:
     """Write the constant that holds for a run to PREFIX.npy (or .txt) and PREFIX.meta.json.
 
-    The .npy file is exact, and so is .txt: numbers have the digits that they need. Format raw
-    gives the stored bytes.
+    The .npy file is exact, and so is .txt: numbers have the digits that they need. Format h5 is
+    for dicts, as XTCAV's tools read them; raw gives the stored bytes.
     """
     import cdb
     from cdb import payload

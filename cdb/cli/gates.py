@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 @options.run_option("-r", "--run", help="First run that it is for.  [default: 0]")
 @options.times
 @click.option("-i", "--dtype", metavar="TYPE",
-              help="File type: txt, json, pkl, ndarray.  [default: by its ending]")  # fmt: skip
+              help="File type: txt, json, pkl, xtcav, ndarray."
+              "  [default: by what it is]")  # fmt: skip
 @options.allow_pickle
 @click.option("--strict", is_flag=True, help="A warning does not pass either.")
 @options.gates

@@ -47,8 +47,8 @@ COMMANDS = {
         "watch": ("watch", "Print events as they come, or hand them on."),
         "audit": ("audit", "Find out whether the past was tampered with."),
         "fsck": ("journal", "Find what is wrong in the store, and mend it."),
-        "export": ("archive", "Write the whole store to one file."),
-        "import": ("archive", "Take in a file that export wrote."),
+        "export": ("exchange", "Write the store to one file, or an LCLS-I tree."),
+        "import": ("exchange", "Take in a file that export wrote, or an LCLS-I tree."),
         "purge": ("purge", "Remove for good the bytes of versions that have left."),
         "bundle": ("bundle", "Pack what an analysis needs into one file, and verify it."),
         "adopt": ("journal", "Take in documents that another program wrote."),
@@ -65,6 +65,9 @@ COMMANDS = {
     "Service": {
         "serve": ("serve", "Put the store on the network."),
         "token": ("tokens", "Say who may do what: create, list and revoke tokens."),
+    },
+    "LCLS-I": {
+        "lcls1": ("lcls1", "Look after a calibration tree: list, check, deploy, remove."),
     },
     "As in psana": {
         "print": ("psana", "List databases, constants, or print one document."),

@@ -305,7 +305,8 @@ url = click.option(
     "--url",
     metavar="ADDRESS",
     is_eager=True,  # completion needs it
-    help="Store: mongodb://..., file:///folder, or https://host/ of a service."
+    help="Store: mongodb://..., file:///folder, lcls1:///path/calib of an LCLS-I tree, or"
+    " https://host/ of a service."
     "  [default: CDB_URL, else a folder of yours]",
 )
 gates = click.option(

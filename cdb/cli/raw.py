@@ -1,6 +1,6 @@
 """Commands about raw data: raw info, keys, panels, find."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,7 @@ _det = click.option("-d", "--detname", metavar="TEXT", help="Sources with this i
 @click.option("--stskip", type=click.IntRange(min=0), default=0, metavar="N",
               help="Steps that are passed over.")  # fmt: skip
 @click.option("--stepnum", type=click.IntRange(min=0), metavar="N", help="This step alone.")
+@click.option("-c", "--configuration", is_flag=True, help="Tell how each panel was configured.")
 @options.json_
 def info_command(
     specs: Sequence[str],
@@ -54,6 +55,7 @@ def info_command(
     n_steps: int,
     stskip: int,
     stepnum: int | None,
+    configuration: bool,
     as_json: bool,
 ) -> None:
     """Say what a run holds: times, steps, sources, shapes, gain mode, ids of panels."""
@@ -68,6 +70,11 @@ def info_command(
             raise failure(f"{run.where} has no step {stepnum}; it has {len(run.steps)}, from 0 on")
         sources = _sources(run, detname)
         facts = [_facts(run, one, wanted, evskip) for one in sources]
+        if configuration:
+            for one in facts:
+                one["configuration"] = [
+                    _settings(panel) for panel in run.configuration(one["source"])
+                ]
         if as_json:
             told.append(_run_as_json(run, wanted, facts))
         else:
@@ -119,6 +126,7 @@ def keys_command(
                 for where, key in found
             ],
             above="source",
+            beneath=["values"],
         )  # fmt: skip
 
 
@@ -244,7 +252,9 @@ def _hits(files: "RunFiles", text: str) -> list[dict[str, Any]]:
     with readers.open_files(files) as run:
         keys = [key for key in run.recorded() if asked in f"{key.source} {key.name}".lower()]
         names = [name for name in run.sources if asked in name.lower()]
-        sources = dict.fromkeys([*names, *(key.source or key.name for key in keys)])
+        others = [key.source or key.name for key in keys]
+        more = [one for one in others if not any(name.startswith(one) for name in names)]
+        sources = dict.fromkeys([*names, *more])
         if not sources:
             return []
         return [
@@ -299,6 +309,7 @@ def _run_as_json(run: "Run", steps: Sequence[int], facts: list[dict[str, Any]]) 
                     step: {"mode": gain.mode, "fractions": dict(gain.fractions)}
                     for step, gain in one["modes"].items()
                 },
+                **({"configuration": one["configuration"]} if "configuration" in one else {}),
             }
             for one in facts
         ],
@@ -340,6 +351,10 @@ def _print_run(run: "Run", steps: Sequence[int], facts: list[dict[str, Any]]) ->
     for one in facts:
         for place, id_ in enumerate(one["panels"]):
             output.tell(f"panel {place} of {one['source'].name}: {id_}")
+        for place, panel in enumerate(one.get("configuration", [])):
+            output.tell(f"configuration {place} of {one['source'].name}")
+            if panel:
+                output.fields(panel, indent="  ")
 
 
 def _gain(facts: dict[str, Any]) -> str:
@@ -356,7 +371,7 @@ def _gain(facts: dict[str, Any]) -> str:
 def _mode(gain: "GainMode") -> str:
     if gain.mode is None:
         return "mixed"
-    return f"{gain.mode} {gain.fractions[gain.mode]:.1%}"
+    return f"{gain.mode} ({gain.fractions[gain.mode]:.0%})"
 
 
 def _values(dtype: str, shape: Sequence[int] | None) -> str:
@@ -365,6 +380,19 @@ def _values(dtype: str, shape: Sequence[int] | None) -> str:
 
 def _time(time: Any) -> str:
     return f"{time:%Y-%m-%d %H:%M:%S}Z" if time else "unknown"
+
+
+def _settings(panel: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration of a panel; of arrays their values where they are few."""
+    return {name: _setting(value) for name, value in panel.items()}
+
+
+def _setting(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_settings(one) if isinstance(one, dict) else _simple(one) for one in value]
+    if hasattr(value, "tolist") and value.ndim:
+        return value.tolist() if value.size <= 16 else _values(str(value.dtype), value.shape)
+    return _simple(value)
 
 
 def _simple(value: Any) -> Any:

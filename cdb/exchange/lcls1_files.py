@@ -1,13 +1,8 @@
-"""What a file of an LCLS-I tree holds, as constants; and constants as such files.
+"""What a file of an LCLS-I tree holds, as a constant; and constants as such files.
 
-============================ ==========================================================
-in the tree                  as a constant
-============================ ==========================================================
-``geometry/*.data``          text, as it stands
-HDF5, as those of XTCAV      nested dictionaries
-any other ``*.data``         array, by its header
-``HISTORY``                  text, of type ``history-<type of the folder>``
-============================ ==========================================================
+Of what kind a file is, `cdb.files.contents` says; a ``HISTORY`` is a text, of type
+``history-<type of the folder>``. A text is taken as it stands, whatever its letters and its
+grammar, so that the same bytes can be written again.
 """
 
 import hashlib
@@ -18,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from cdb.errors import BadFile, shown
+from cdb.files import contents, formats
 
-GEOMETRY = "geometry"
 # Before the type of a folder: the type of its HISTORY.
 HISTORY_OF = "history-"
 
@@ -31,22 +26,16 @@ _COMMENT = re.compile(r"^[ \t]*#[ \t]?(.*?)[ \t\r]*$", re.MULTILINE)
 _STRUCTURE = re.compile(r"[ \t]*(SHAPE|DATATYPE|DTYPE|NDIM|DIM:\S*)(\s|$)")
 _LATIN = "latin-1"
 
-# How the old writers print the values of each type; anything else as `%.3f` or `%d`.
-# Reference: lcls-psana, Detector and CalibManager, the deployers.
-_SHORT = {
-    "pedestals": "%.3f",
-    "pixel_rms": "%.3f",
-    "pixel_gain": "%.6f",
-    "pixel_offset": "%.6f",
-    "pixel_bkgd": "%.3f",
-    "pixel_status": "%4d",
-    "status_data": "%4d",
-    "status_extra": "%4d",
-    "pixel_mask": "%1d",
-    "dark_min": "%6d",
-    "dark_max": "%6d",
-    "common_mode": "%.3f",
-}
+
+def is_text(ctype: str) -> bool:
+    """Return whether files of a type are texts.
+
+    Examples
+    --------
+    >>> is_text("geometry"), is_text("history-pedestals"), is_text("pedestals")
+    (True, True, False)
+    """
+    return ctype in contents.TEXTS or ctype.startswith(HISTORY_OF)
 
 
 @dataclass(frozen=True)
@@ -82,14 +71,16 @@ def content_of(raw: bytes, path: Path, ctype: str) -> Content:
     ------
     BadFile
         If it cannot be understood.
+    CalibError
+        If h5py is needed and not installed.
     """
-    if ctype == GEOMETRY or ctype.startswith(HISTORY_OF):
+    if raw.startswith(HDF5):
+        return Content(formats.read(path, dtype=formats.XTCAV), {})
+    if is_text(ctype):
         text, facts = _decoded(raw)
         if "\0" in text:
             raise BadFile(f"{path}: is binary, not text (byte {text.index(chr(0))} is zero)")
         return Content(text, facts)
-    if raw.startswith(HDF5):
-        raise BadFile(f"{path}: is an HDF5 file")
     from cdb.files import text as array_text
 
     array = array_text.parse(raw, str(path))
@@ -123,9 +114,13 @@ def bytes_of(
     import numpy as np
 
     if isinstance(data, str):
-        if ctype != GEOMETRY and not ctype.startswith(HISTORY_OF):
-            raise BadFile(f"{ctype} is a text, and a tree holds no texts but geometry")
-        return data.encode(str(facts.get("encoding", "utf-8")))
+        if not is_text(ctype):
+            raise BadFile(f"{ctype} is a text, and a tree holds arrays of this type")
+        return _encoded(data, facts)
+    if isinstance(data, dict):
+        from cdb.files import xtcav
+
+        return xtcav.file_of(data)
     if not isinstance(data, np.ndarray):
         raise BadFile(f"{ctype} holds {type(data).__name__}, and a tree arrays and geometry")
     from cdb.files import text as array_text
@@ -150,7 +145,9 @@ def short_format(ctype: str, kind: str) -> str:
     >>> short_format("pixel_status", "u"), short_format("pixel_status", "f")
     ('%4d', '%.3f')
     """
-    known = _SHORT.get(ctype, "")
+    from cdb.files.text import SHORT_FORMS
+
+    known = SHORT_FORMS.get(ctype, "")
     whole = kind in "bui"
     if known and (known[-1] == "d") == whole:
         return known
@@ -168,6 +165,16 @@ def _decoded(raw: bytes) -> tuple[str, dict[str, Any]]:
         return raw.decode(), {}
     except UnicodeDecodeError:
         return raw.decode(_LATIN), {"encoding": _LATIN}
+
+
+def _encoded(text: str, facts: Mapping[str, Any]) -> bytes:
+    """Return the bytes that a text had."""
+    if facts.get("encoding") != _LATIN:
+        return text.encode()
+    try:
+        return text.encode(_LATIN)
+    except UnicodeEncodeError:
+        raise BadFile("its text does not have the letters that it says it has") from None
 
 
 def _comments(raw: bytes) -> list[str]:

@@ -11,7 +11,7 @@ added twice, an import that was killed goes on. What was retired here stays reti
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,22 +19,31 @@ from typing import Any
 from cdb import lcls1_names, names
 from cdb.constant import Version, order_of
 from cdb.database import Database
-from cdb.errors import BadDocument, BadFile, BadName, BadPayload, NotFound, TooLarge
+from cdb.errors import (
+    BadDocument,
+    BadFile,
+    BadName,
+    BadPayload,
+    BadTime,
+    CalibError,
+    NotFound,
+    TooLarge,
+)
 from cdb.exchange import lcls1_files
 from cdb.exchange.lcls1_files import HISTORY_OF, Content
-from cdb.files import history, lcls1
+from cdb.files import contents, history, lcls1
 from cdb.files.groups import group_of
 from cdb.files.history import Record
 from cdb.files.lcls1 import Folder, Skipped
 from cdb.payload import Encoded, digest, encode
 from cdb.stores.base import Progress
-from cdb.validity import RunRange
+from cdb.validity import LAST_SECOND, RunRange
 
 # Under this name a version's `source` tells of its file.
 LCLS1 = "lcls1"
 _SAME = ("data_type", "data_dtype", "data_shape")
 
-_UNREADABLE = (BadFile, BadDocument, BadPayload, BadName, TooLarge)
+_UNREADABLE = (BadFile, BadDocument, BadPayload, BadName, BadTime, TooLarge)
 
 
 @dataclass(frozen=True)
@@ -174,7 +183,7 @@ class Tree:
         path = folder.path / history.NAME
         facts = self._facts(path) if path.exists() else None
         if facts is not None:
-            time = datetime.fromtimestamp(facts.st_mtime, UTC)
+            time = _time_of(facts)
             kind = HISTORY_OF + folder.ctype
             yield Item(folder, path, detector, kind, RunRange(0), time, facts, None, hidden)
             records = self._records(path)
@@ -194,7 +203,9 @@ class Tree:
             before = [r for r in records if r.time is None or r.time < backup.time]
             record = history.latest_for(before, backup.of)
             why = "a backup in the tree"
-            yield from self._item(detector, folder, backup.path, runs, record, why)
+            for item in self._item(detector, folder, backup.path, runs, record, why):
+                # Where no record tells when it came, it was there when the copy was made.
+                yield replace(item, time=min(item.time, backup.time))
 
     def _records(self, path: Path) -> list[Record]:
         """Return the records of a HISTORY; of one that cannot be read, none: it is told later."""
@@ -216,7 +227,7 @@ class Tree:
         facts = self._facts(path)
         if facts is not None:
             told = record.time if record is not None else None
-            time = told or datetime.fromtimestamp(facts.st_mtime, UTC)
+            time = told or _time_of(facts)
             yield Item(folder, path, detector, folder.ctype, runs, time, facts, record, why)
 
     def _facts(self, path: Path) -> os.stat_result | None:
@@ -230,6 +241,11 @@ class Tree:
             self.skipped.append(Skipped(path, "is no file"))
             return None
         return facts
+
+
+def _time_of(facts: os.stat_result) -> datetime:
+    """Return the time of a file, within what can be stored."""
+    return datetime.fromtimestamp(min(max(0, facts.st_mtime), LAST_SECOND - 1), UTC)
 
 
 def _cannot(error: OSError) -> str:
@@ -278,6 +294,14 @@ def told_of(version: Version) -> Mapping[str, Any]:
     source = version.meta.get("source")
     told = source.get(LCLS1) if isinstance(source, Mapping) else None
     return told if isinstance(told, Mapping) else {}
+
+
+def file_of(version: Version) -> Mapping[str, Any]:
+    """Return what a version tells of the bytes of that file; nothing if it was none."""
+    source = version.meta.get("source")
+    files = source.get("files") if isinstance(source, Mapping) and told_of(version) else None
+    first = files[0] if isinstance(files, list) and files else None
+    return first if isinstance(first, Mapping) else {}
 
 
 def place_of(version: Version) -> str:
@@ -389,16 +413,12 @@ class Import:
             raw = item.path.read_bytes()
             sha256 = lcls1_files.digest_of(raw)
             before = filed.of_file(item)
-            if before is not None and _file_digest(before) == sha256:
+            if before is not None and file_of(before).get("sha256") == sha256:
                 made.same += 1
                 return
-            content = lcls1_files.content_of(raw, item.path, item.ctype)
-            plain = encode(content.data)
-            encoded = Encoded(
-                plain.fields, digest(plain.data), memoryview(plain.data).nbytes, plain.data
-            )
+            content, encoded = _understood(raw, item)
             known = (before, filed.in_force(item))
-            if any(each is not None and _holds(each, encoded) for each in known):
+            if any(each is not None and holds(each, encoded) for each in known):
                 made.same += 1
                 return
             is_new = dry_run or self._deploy(item, encoded, _source(item, content, sha256)).new
@@ -418,6 +438,7 @@ class Import:
             "detname": item.folder.source,
             "longname": lcls1_names.long_name(item.folder.source, item.folder.group),
             "iofname": item.place,
+            "unit": contents.unit_of(names.detector_type(item.detector), item.ctype),
             "run_orig": int(run) if run.isascii() and run.isdecimal() and len(run) < 10 else None,
             "source": source,
         }
@@ -435,6 +456,17 @@ class Import:
         )
 
 
+def _understood(raw: bytes, item: Item) -> tuple[Content, Encoded]:
+    """Return what a file holds, also as it is stored."""
+    try:
+        content = lcls1_files.content_of(raw, item.path, item.ctype)
+        plain = encode(content.data)
+    except CalibError as error:
+        raise BadFile(str(error)) from None
+    size = memoryview(plain.data).nbytes
+    return content, Encoded(plain.fields, digest(plain.data), size, plain.data)
+
+
 def _source(item: Item, content: Content, sha256: str) -> dict[str, Any]:
     """Return what a version keeps of its file."""
     folder, facts = item.folder, item.facts
@@ -448,13 +480,7 @@ def _source(item: Item, content: Content, sha256: str) -> dict[str, Any]:
     return {"files": [file | {"mtime_ns": facts.st_mtime_ns}], LCLS1: told}
 
 
-def _file_digest(version: Version) -> object:
-    """Return the digest of the file that a version was."""
-    files = version.meta["source"].get("files")
-    return files[0].get("sha256") if isinstance(files, list) and files else None
-
-
-def _holds(version: Version, encoded: Encoded) -> bool:
+def holds(version: Version, encoded: Encoded) -> bool:
     """Return whether a version has a payload."""
     same = (version.meta.get(name) == encoded.fields.get(name) for name in _SAME)
     return version.sha256 == encoded.sha256 and all(same)

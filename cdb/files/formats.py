@@ -5,6 +5,7 @@ read                           by
 ============================== ==================================================================
 text                           ctype geometry (its grammar is checked), or type txt, text, str
 ``.npy``                       its ending, or its first bytes
+nested dicts                   HDF5 by its first bytes, as XTCAV's files, or type xtcav
 JSON                           its ending, or type json; values tagged as `cdb.payload` does
 pickle                         its ending, or type pkl, pickle; only if the caller allows it
 array text                     anything else, see `cdb.files.text`
@@ -32,11 +33,11 @@ JSON = ("json",)
 PICKLE = ("pkl", "pickle")
 XTCAV = "xtcav"
 FILE_TYPES = ("ndarray", *TEXT, *JSON, *PICKLE, XTCAV)
-ENDINGS = {"npy": ".npy", "txt": ".txt", "json": ".json", "raw": ".raw"}
+ENDINGS = {"npy": ".npy", "txt": ".txt", "json": ".json", "h5": ".h5", "raw": ".raw"}
 
 # Larger arrays stay in their file, and are read from there when their bytes are written.
 MAPPED_FROM = 2**28
-_NPY, _ZIP = b"\x93NUMPY", b"PK\x03\x04"
+_NPY, _ZIP, _HDF5 = b"\x93NUMPY", b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 
 # What numpy raises for headers that are damaged or made up.
 _NPY_TROUBLE = (
@@ -86,24 +87,24 @@ def read(
     path = Path(path)
     if dtype is not None and dtype not in FILE_TYPES:
         raise BadFile(f"unknown file type {shown(dtype)}; known: {', '.join(FILE_TYPES)}")
-    with _readable(path):
+    with readable(path):
         if ctype == "geometry" or dtype in TEXT:
             return _read_text(path, ctype)
-        if dtype == XTCAV:
-            raise BadFile(
-                f"{path}: XTCAV's HDF5 files are not read yet; store their content as JSON or .npy"
-            )
+        if dtype == XTCAV or (dtype is None and _begins(path, _HDF5)):
+            from cdb.files import xtcav
+
+            return xtcav.read(path)
         if path.suffix == ".npy":
             return _read_npy(path)
         if path.suffix == ".json" or dtype in JSON:
             return _read_json(path)
         if path.suffix in (".pkl", ".pickle") or dtype in PICKLE:
             return _read_pickle(path, allow_pickle)
-        return _read_npy(path) if _begins(path, _NPY) else _read_array_text(path)
+        return _read_npy(path) if _begins(path, _NPY) else _read_array_text(path, ctype)
 
 
 @contextlib.contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Say in one sentence why a file cannot be read."""
     try:
         mode = path.stat().st_mode
@@ -140,11 +141,11 @@ def _read_text(path: Path, ctype: str) -> str:
     return content
 
 
-def _read_array_text(path: Path) -> Any:
+def _read_array_text(path: Path, ctype: str) -> Any:
     from cdb.files import text
 
     try:
-        return text.read(path)
+        return text.read_common_mode(path) if ctype == "common_mode" else text.read(path)
     except BadFile as error:
         raise BadFile(f"{error}; a text that holds no array is added with type txt") from None
 
@@ -252,9 +253,32 @@ def write_stream(file: IO[bytes], data: Any, format: str) -> None:  # noqa: A002
         file.write(text.format_array(data).encode())
     elif format == "txt" and isinstance(data, str):
         file.write(data.encode())
+    elif format == "h5":
+        from cdb.files import xtcav
+
+        file.write(xtcav.file_of(data))
     else:
         # Alone, arrays and texts are stored otherwise; in a list they are JSON.
         file.write(bytes(payload.encode([data]).data)[1:-1] + b"\n")
+
+
+def write_file(path: Path, write: Write) -> None:
+    """Write a file in one piece, or not at all; one that is there is replaced.
+
+    Parameters
+    ----------
+    path : Path
+        Where to.
+    write : callable
+        Called with the open file, to fill it.
+
+    Raises
+    ------
+    BadFile
+        If it cannot be written.
+    """
+    with _beside(path, write) as new, _writable(path):
+        new.replace(path)
 
 
 def write_files(

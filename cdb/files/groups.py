@@ -7,6 +7,8 @@ which group of folders of a calibration tree its constants lie.
 
 from dataclasses import dataclass
 
+from cdb import lcls1_names
+
 UNDEFINED = "UNDEFINED"
 SUFFIX = "::CalibV1"
 
@@ -80,7 +82,7 @@ XTCAV = "Xtcav" + SUFFIX
 
 
 def plain_source(text: str) -> str:
-    """Return the name alone of a source as users and programs write it.
+    """Return the name alone of a source as users and programs write it; any other text as it is.
 
     Examples
     --------
@@ -89,11 +91,7 @@ def plain_source(text: str) -> str:
     >>> plain_source('Source("DetInfo(CxiDs1.0:Cspad.0)")')
     'CxiDs1.0:Cspad.0'
     """
-    for opening, closing in ('""', "''"):
-        _, quote, rest = text.partition(opening)
-        text = rest.partition(closing)[0] if quote else text
-    _, bracket, rest = text.rpartition("(")
-    return rest.partition(")")[0] if bracket else text
+    return lcls1_names.source_in(text) or text
 
 
 def device_of(source: str) -> Device | None:

@@ -129,6 +129,22 @@ class Span(NamedTuple):
     file: CalibFile | None
 
 
+class SourceFolder(NamedTuple):
+    """Where the types of constants of one source lie.
+
+    Attributes
+    ----------
+    path : Path
+        Of the folder.
+    group, source : str
+        Its names in the tree.
+    """
+
+    path: Path
+    group: str
+    source: str
+
+
 @dataclass(frozen=True)
 class Folder:
     """Where the files of one type of constant of one source lie.
@@ -248,11 +264,12 @@ def valid_files(folder: Path | str, report: Report = warn) -> list[CalibFile]:
     backups and whatever does not end in ``.data`` left out; none if the folder is not there.
     """
     files = []
-    for path in _entries(Path(folder)):
-        if os.path.splitext(path.name)[1] != SUFFIX:
+    for entry in _entries(Path(folder)):
+        if os.path.splitext(entry.name)[1] != SUFFIX:
             continue
+        path = Path(folder) / entry.name
         try:
-            files.append(CalibFile(path, parse_name(path.name)))
+            files.append(CalibFile(path, parse_name(entry.name)))
         except BadName as error:
             report(Skipped(path, str(error)))
     files.sort(key=_place)
@@ -299,12 +316,40 @@ def effective_ranges(files: Iterable[CalibFile]) -> list[Span]:
 def backups(folder: Path | str) -> list[Backup]:
     """Return the copies of replaced files in a folder, by name, then by time."""
     found = []
-    for path in _entries(Path(folder)):
-        parts = _BACKUP.fullmatch(path.name)
+    for entry in _entries(Path(folder)):
+        parts = _BACKUP.fullmatch(entry.name)
         time = history.parse_time(parts[2]) if parts else None
         if parts and time is not None:
-            found.append(Backup(path, parts[1], time))
+            found.append(Backup(Path(folder) / entry.name, parts[1], time))
     return sorted(found, key=lambda backup: (backup.of, backup.time, backup.path))
+
+
+def read_history(
+    folder: Path | str, report: Callable[[int, str], object] = history.ignore
+) -> list[history.Record]:
+    """Return the records of a folder's HISTORY, in order; none if it has none.
+
+    Parameters
+    ----------
+    folder : Path or str
+        Of one type of constant of one source.
+    report : callable, optional
+        Called with the number and the text of each line that names no file.
+
+    Raises
+    ------
+    BadFile
+        If it cannot be read.
+    """
+    path = Path(folder) / history.NAME
+    try:
+        data = path.read_bytes() if path.is_file() else b""
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise BadFile(f"cannot read {path}: {error.strerror or error}") from None
+    # Names of users and hosts in whatever encoding; a line must not spoil the others.
+    return history.parse(data.decode("utf-8", "backslashreplace"), report)
 
 
 # Places ----------------------------------------------------------------------------------------
@@ -389,17 +434,27 @@ def walk(calib: Path | str, report: Report = warn) -> Iterator[Folder]:
     NotFound
         If the tree is not there.
     """
+    for source in walk_sources(calib, report):
+        yield from types_of(source, report)
+
+
+def walk_sources(calib: Path | str, report: Report = warn) -> Iterator[SourceFolder]:
+    """Walk over the sources of a tree only; parameters and errors are those of `walk`."""
     if not Path(calib).is_dir():
         raise NotFound(
             f"no folder {shown(os.fspath(calib))}; give the path of an LCLS-I calib tree"
         )
-    groups = [path for path in _entries(Path(calib)) if "::" in path.name]
-    for group in _folders(groups, _is_group, "is no group; groups are as CsPad::CalibV1", report):
-        sources = _inside(group, report)
-        for source in _folders(sources, _is_source, "is no source, as CxiDs1.0:Cspad.0", report):
-            ctypes = _inside(source, report)
-            for path in _folders(ctypes, _is_ctype, "is no type of constant", report):
-                yield Folder(path, group.name, source.name, path.name)
+    entries = [entry for entry in _entries(Path(calib)) if "::" in entry.name]
+    for group in _folders(entries, _is_group, "is no group; groups are as CsPad::CalibV1", report):
+        inside = _inside(group, report)
+        for path in _folders(inside, _is_source, "is no source, as CxiDs1.0:Cspad.0", report):
+            yield SourceFolder(path, group.name, path.name)
+
+
+def types_of(source: SourceFolder, report: Report = warn) -> Iterator[Folder]:
+    """Walk over the types of constants of a source; see `walk`."""
+    for path in _folders(_inside(source.path, report), _is_ctype, "is no type of constant", report):
+        yield Folder(path, source.group, source.source, path.name)
 
 
 # In common -------------------------------------------------------------------------------------
@@ -418,10 +473,11 @@ def _place(file: CalibFile) -> tuple[object, ...]:
     return -file.runs.begin, file.runs.end, not stem.endswith(END), len(stem), stem
 
 
-def _entries(folder: Path) -> list[Path]:
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
     """Return what is in a folder, by name; nothing if it is not there."""
     try:
-        return sorted(folder.iterdir())
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
     except FileNotFoundError:
         return []
     except NotADirectoryError:
@@ -432,7 +488,7 @@ def _entries(folder: Path) -> list[Path]:
         ) from None
 
 
-def _inside(folder: Path, report: Report) -> list[Path]:
+def _inside(folder: Path, report: Report) -> list[os.DirEntry[str]]:
     """Return what is in a folder, or report that it may not be read."""
     try:
         return _entries(folder)
@@ -442,19 +498,19 @@ def _inside(folder: Path, report: Report) -> list[Path]:
 
 
 def _folders(
-    entries: list[Path], is_good: Callable[[str], bool], why: str, report: Report
+    entries: list[os.DirEntry[str]], is_good: Callable[[str], bool], why: str, report: Report
 ) -> Iterator[Path]:
     """Walk over the folders among some entries, report those whose names are not good."""
-    for path in entries:
+    for entry in entries:
         try:
-            is_folder = path.is_dir()
+            is_folder = entry.is_dir()
         except PermissionError:
-            report(Skipped(path, "may not be read"))
+            report(Skipped(Path(entry.path), "may not be read"))
             continue
-        if is_folder and is_good(path.name):
-            yield path
+        if is_folder and is_good(entry.name):
+            yield Path(entry.path)
         elif is_folder:
-            report(Skipped(path, why))
+            report(Skipped(Path(entry.path), why))
 
 
 def _is_group(name: str) -> bool:

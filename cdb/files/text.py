@@ -22,18 +22,36 @@ import math
 import os
 import re
 import socket
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from cdb.errors import BadFile, shown
+from cdb.files import numerals
+from cdb.files.places import move_into_place
+
+# How the old tools print the types of constants: short, and not to the last bit.
+SHORT_FORMS: Mapping[str, str] = MappingProxyType(
+    {
+        "pedestals": "%.3f",
+        "pixel_rms": "%.3f",
+        "pixel_gain": "%.6f",
+        "pixel_offset": "%.6f",
+        "pixel_mask": "%1d",
+        "users_mask": "%1d",
+        "pixel_status": "%4d",
+        "status_data": "%4d",
+        "status_extra": "%4d",
+        "dark_min": "%6d",
+        "dark_max": "%6d",
+    }
+)
 
 # A block of text and the arrays made of it stay in the processor's cache.
 BLOCK = 2**18
@@ -65,20 +83,9 @@ _CPP_TYPES = _TYPES | {name: np.dtype(f"{name}32") for name in ("int", "uint", "
 _COMMENT = re.compile(rb"#([^\n]*)")
 _BLANK = re.compile(rb"\s")
 _TOKEN = re.compile(rb"\S+")
-_NUMBER = re.compile(rb"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
-_NOT_FINITE = re.compile(rb"[+-]?(nan|inf(inity)?)", re.IGNORECASE)
 _DIMENSION = re.compile(r"\d{1,18}")
 _SHAPE = re.compile(r"[(\[](\d{1,18}(,\d{1,18})*,?)?[)\]]")
 _FORMAT = re.compile(r"%[-+ 0]*\d*(\.\d+)?[diueEfFgG]")
-
-_WHOLE = b"0123456789+- \t\n\v\f"
-_FLOAT_LETTERS = b".eEnNaAiIfFtTyY"
-# A sign, 18 digits and the point.
-_LONGEST_DECIMAL = 20
-_POWERS = 10 ** np.arange(19)
-# Of all float32 numbers, this one alone has a shortest text that, read as a float64 and then
-# rounded, becomes its neighbour: all 2**32 were tried. One digit more mends it.
-_ROUNDED_TWICE = ("7.038531e-26", "7.0385307e-26")
 
 
 # reading ---------------------------------------------------------------------------------------
@@ -111,7 +118,38 @@ def read(path: Path | str) -> NDArray[Any]:
     return parse(Path(path).read_bytes(), str(path))
 
 
-def parse(text: str | bytes, name: str = "array text") -> NDArray[Any]:
+def read_common_mode(path: Path | str) -> NDArray[np.float64]:
+    """Read the parameters of a common-mode correction.
+
+    Parameters
+    ----------
+    path : Path or str
+        One line or column of numbers, plain or with a header.
+
+    Returns
+    -------
+    parameters : ndarray of float64, shape (n_parameters,)
+        The first says which correction is meant.
+
+    Raises
+    ------
+    BadFile
+        If the file is no such text, or holds an array of more dimensions.
+    OSError
+        If the file cannot be opened.
+    """
+    array = parse(Path(path).read_bytes(), str(path), dtype=np.float64)
+    if not array.size or array.size != max(array.shape, default=1):
+        raise BadFile(
+            f"{path}: an array of shape {_format_shape(array.shape)} is no common_mode, which is "
+            "a line of numbers such as 4 6 30 10"
+        )
+    return array.reshape(-1).astype(np.float64)
+
+
+def parse(
+    text: str | bytes, name: str = "array text", *, dtype: DTypeLike = np.float32
+) -> NDArray[Any]:
     r"""Read an array from a text.
 
     Parameters
@@ -120,6 +158,8 @@ def parse(text: str | bytes, name: str = "array text") -> NDArray[Any]:
         Comments and numbers.
     name : str
         What errors call the text.
+    dtype : dtype, optional
+        Of numbers whose header names none: the old readers take float32.
 
     Returns
     -------
@@ -150,12 +190,46 @@ def parse(text: str | bytes, name: str = "array text") -> NDArray[Any]:
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if (zero := data.find(b"\0")) >= 0:
         raise BadFile(f"{name}: is binary, not text (byte {zero} is zero)")
+    source = _source(name, data)
+    return _read_numbers(source, _read_header(source, np.dtype(dtype)))
+
+
+def header(data: bytes, name: str = "array text") -> tuple[np.dtype[Any], tuple[int, ...] | None]:
+    r"""Return what the comments of a text say about its array, without reading the numbers.
+
+    Parameters
+    ----------
+    data : bytes
+        The text, or its beginning; of what is cut off, nothing is known.
+    name : str
+        What errors call the text.
+
+    Returns
+    -------
+    dtype : dtype
+        As `parse` would give it.
+    shape : tuple of int or None
+        None where only the rows tell it.
+
+    Raises
+    ------
+    BadFile
+        If the header contradicts itself.
+
+    Examples
+    --------
+    >>> header(b"# DTYPE uint16_t\n# NDIM 2\n# DIM:0 2\n# DIM:1 2\n1 2 3\n")
+    (dtype('uint16'), (2, 2))
+    """
+    found = _read_header(_source(name, data), np.dtype(np.float32))
+    return found.dtype, found.shape
+
+
+def _source(name: str, data: bytes) -> "_Source":
     data = data.removeprefix(b"\xef\xbb\xbf")
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    source = _Source(name, data, _end_of_comments(data))
-    dtype, shape = _read_header(source)
-    return _read_numbers(source, dtype, shape)
+    return _Source(name, data, _end_of_comments(data))
 
 
 def _end_of_comments(data: bytes) -> int:
@@ -181,12 +255,21 @@ class _Source:
         return BadFile(f"{self.name}, line {line}, column {column}: {sentence}")
 
 
-def _read_header(source: _Source) -> tuple[np.dtype[Any], tuple[int, ...] | None]:
-    """Return dtype and shape; the shape is None where no line tells it."""
+@dataclass(frozen=True)
+class _Header:
+    """What a text says about its array; the shape, and where it is told, None if it is not."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...] | None
+    offset: int
+
+
+def _read_header(source: _Source, dtype: np.dtype[Any]) -> _Header:
     names: dict[str, np.dtype[Any]] = {}
     shape: tuple[int, ...] | None = None
     ndim: int | None = None
     dims: list[int] = []
+    told: dict[str, int] = {}
     lines = list(_header_lines(source))
     from_cpp = any(key == "Metadata" and "ndarray<" in value for key, value, _ in lines)
     for key, value, offset in lines:
@@ -199,14 +282,19 @@ def _read_header(source: _Source) -> tuple[np.dtype[Any], tuple[int, ...] | None
                 ndim = _parse_dimension(value)
             elif key.startswith("DIM:"):
                 dims.append(_parse_dimension(value))
+                key = "DIM"
         except ValueError as error:
             raise source.error(offset, f"{key} {error}") from None
+        told.setdefault(key, offset)
     if ndim not in (None, len(dims)):
-        raise BadFile(f"{source.name}: NDIM is {ndim}, but the number of DIM lines is {len(dims)}")
+        raise source.error(
+            told["NDIM"], f"NDIM is {ndim}, but the number of DIM lines is {len(dims)}"
+        )
     if shape is None and (dims or ndim == 0):
         shape = tuple(dims)
-    dtype = names.get("DATATYPE", names.get("DTYPE", np.dtype(np.float32)))
-    return dtype, shape
+    dtype = names.get("DATATYPE", names.get("DTYPE", dtype))
+    offsets = [told[key] for key in ("SHAPE", "DIM", "NDIM") if key in told]
+    return _Header(dtype, shape, offsets[0] if offsets else 0)
 
 
 def _header_lines(source: _Source) -> Iterator[tuple[str, str, int]]:
@@ -240,42 +328,65 @@ def _parse_dimension(text: str) -> int:
     return int(text)
 
 
-def _read_numbers(
-    source: _Source, dtype: np.dtype[Any], shape: tuple[int, ...] | None
-) -> NDArray[Any]:
-    blocks = [_read_block(source, start, block, dtype) for start, block in _blocks(source)]
-    numbers = np.concatenate([np.empty(0, dtype), *blocks])
+def _read_numbers(source: _Source, header: _Header) -> NDArray[Any]:
+    blocks = [_read_block(source, start, block, header.dtype) for start, block in _blocks(source)]
+    numbers = np.concatenate([np.empty(0, header.dtype), *blocks])
+    shape = header.shape
     if shape is None:
         return numbers.reshape(_shape_of_rows(source))
     if len(shape) > _MOST_DIMENSIONS:
-        raise BadFile(
-            f"{source.name}: the header has {len(shape)} dimensions, and an array at most "
-            f"{_MOST_DIMENSIONS}"
+        raise source.error(
+            header.offset,
+            f"the header has {len(shape)} dimensions, and an array at most {_MOST_DIMENSIONS}",
         )
     if numbers.size != math.prod(shape):
-        raise BadFile(
-            f"{source.name}: the number of values is {numbers.size}, but the header's shape "
-            f"{_format_shape(shape)} needs {math.prod(shape)}"
+        raise source.error(
+            header.offset,
+            f"the number of values is {numbers.size}, but the header's shape "
+            f"{_format_shape(shape)} needs {math.prod(shape)}",
         )
     try:
         return numbers.reshape(shape)
     except ValueError as error:  # no values at all, but more rows of them than numpy can count
-        raise BadFile(f"{source.name}: the header's shape is impossible: {error}") from None
+        raise source.error(header.offset, f"the header's shape is impossible: {error}") from None
 
 
 def _shape_of_rows(source: _Source) -> tuple[int, ...]:
-    lengths = [len(line.split(b"#", 1)[0].split()) for line in source.data.split(b"\n")]
-    rows = [(line, length) for line, length in enumerate(lengths, 1) if length]
-    if not rows:
+    """Return how the numbers stand in lines, all of which must have as many."""
+    lengths = _lengths_of_lines(source)
+    rows = np.flatnonzero(lengths)
+    if not rows.size:
         raise BadFile(f"{source.name}: holds no numbers")
-    first, columns = rows[0]
-    for line, length in rows:
-        if length != columns:
-            raise BadFile(
-                f"{source.name}, line {line}: the number of values is {length}, but {columns} in "
-                f"line {first}, and no header gives the shape"
-            )
+    columns = int(lengths[rows[0]])
+    odd = rows[lengths[rows] != columns]
+    if odd.size:
+        raise source.error(
+            _end_of_row(source, int(odd[0]), columns),
+            f"the number of values is {lengths[odd[0]]}, but {columns} in line {rows[0] + 1}, "
+            "and no header gives the shape",
+        )
     return (len(rows), columns) if len(rows) > 1 else (columns,)
+
+
+def _lengths_of_lines(source: _Source) -> NDArray[np.intp]:
+    """Return how many tokens each line has, comments left out."""
+    n_tokens, up_to_lines = 0, []
+    for _, block in _blocks(source):
+        characters = np.frombuffer(b" %b" % block, np.uint8)
+        blank, is_end = characters <= ord(" "), characters[1:] == ord("\n")
+        starts_and_ends = np.flatnonzero((blank[:-1] > blank[1:]) | is_end)
+        ends = np.flatnonzero(is_end[starts_and_ends])
+        up_to_lines.append(n_tokens + ends - np.arange(len(ends)))
+        n_tokens += len(starts_and_ends) - len(ends)
+    return np.diff(np.concatenate([*up_to_lines, [n_tokens]]), prepend=0)
+
+
+def _end_of_row(source: _Source, line: int, columns: int) -> int:
+    """Return the offset of the first token too many in a line, or of where one is missing."""
+    lines = source.data.split(b"\n", line + 1)[: line + 1]
+    tokens = list(_TOKEN.finditer(lines[-1].split(b"#", 1)[0]))
+    column = tokens[columns].start() if len(tokens) > columns else tokens[-1].end()
+    return sum(len(before) + 1 for before in lines[:-1]) + column
 
 
 def _blocks(source: _Source) -> Iterator[tuple[int, bytes]]:
@@ -293,142 +404,10 @@ def _blocks(source: _Source) -> Iterator[tuple[int, bytes]]:
 
 
 def _read_block(source: _Source, start: int, block: bytes, dtype: np.dtype[Any]) -> NDArray[Any]:
-    numbers = _read_floats(block, dtype) if dtype.kind == "f" else _read_integers(block, dtype)
-    if numbers is not None:
-        return numbers
-    exact = []
-    for token in _TOKEN.finditer(block):
-        try:
-            exact.append(_read_token(token[0], dtype))
-        except ValueError as error:
-            raise source.error(start + token.start(), str(error)) from None
-    return np.array(exact, dtype)
-
-
-def _read_floats(block: bytes, dtype: np.dtype[Any]) -> NDArray[Any] | None:
-    """Read a block of float numbers, None where a token needs a closer look."""
-    letters = block.translate(None, _WHOLE)
-    numbers = _read_decimals(block) if not letters.strip(b".") else None
-    if numbers is None and not letters.strip(_FLOAT_LETTERS):
-        numbers = _load(block, np.dtype(np.float64))
-    if numbers is None:
-        return None
-    with np.errstate(over="ignore"):
-        numbers = numbers.astype(dtype, copy=False)
-    infinite = np.count_nonzero(np.isinf(numbers))
-    return numbers if not infinite or infinite == block.lower().count(b"inf") else None
-
-
-def _read_integers(block: bytes, dtype: np.dtype[Any]) -> NDArray[Any] | None:
-    """Read a block of whole numbers, None where a token needs a closer look."""
-    letters = block.translate(None, _WHOLE)
-    if not letters and dtype.kind != "b":
-        return _load(block, dtype)
-    numbers = _read_decimals(block) if not letters.strip(b".") else None
-    low, high = _limits(dtype)
-    if numbers is None or (numbers.size and not low <= numbers.min() <= numbers.max() <= high):
-        return None
-    integers = numbers.astype(dtype)
-    return integers if np.array_equal(integers, numbers) else None
-
-
-def _read_decimals(block: bytes) -> NDArray[np.float64] | None:
-    """Read numbers such as ``-1023.25`` as whole numbers over powers of ten."""
-    starts, ends = _token_edges(block)
-    if np.any(ends - starts > _LONGEST_DECIMAL):
-        return None
-    characters = np.frombuffer(block, np.uint8)
-    points = np.flatnonzero(characters == ord("."))
-    tokens = np.searchsorted(ends, points)
-    if np.any(tokens[1:] == tokens[:-1]):
-        return None
-    places = np.zeros(len(starts), np.intp)
-    places[tokens] = ends[tokens] - points - 1
-    digits = _load(block.replace(b".", b""), np.dtype(np.int64))
-    if digits is None or len(digits) != len(starts) or np.any(places >= len(_POWERS)):
-        return None
-    numbers = _divide(abs(digits), _POWERS[places])
-    if numbers is None:
-        return None
-    # A whole number has no negative zero.
-    return np.copysign(numbers, np.where(characters[starts] == ord("-"), -1.0, 1.0), out=numbers)
-
-
-def _divide(
-    dividends: NDArray[np.int64], divisors: NDArray[np.int64]
-) -> NDArray[np.float64] | None:
-    """Divide whole numbers below 10**18, every quotient the float64 nearest to the true one.
-
-    The quotient of floats is at most two units off. By how much tells the remainder of its 53
-    bits, which is small and therefore right even where the products overflow and wrap around.
-    None where a quotient is too large for this or too near the middle of two floats.
-    """
-    fractions, exponents = np.frexp(dividends / divisors)
-    mantissas = np.ldexp(fractions, 53).astype(np.int64)
-    shifts = 53 - exponents
-    if np.any((dividends >= 10**18) | (shifts < 0)):
-        return None
-    remainders = (dividends << shifts) - mantissas * divisors
-    units = np.rint(remainders / divisors).astype(np.int64)
-    remainders -= units * divisors
-    mantissas += units
-    # Below a power of two floats lie closer.
-    near_power = (mantissas <= 2**52) & (remainders != 0) | (mantissas > 2**53)
-    if np.any(near_power | (2 * abs(remainders) >= divisors)):
-        return None
-    quotients: NDArray[np.float64] = np.ldexp(mantissas.astype(np.float64), -shifts)
-    return quotients
-
-
-def _token_edges(block: bytes) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return where tokens start, and where they end."""
-    characters = np.frombuffer(b" %b " % block, np.uint8)
-    # Below 9, the numbers of uint8 wrap around to large ones.
-    blank = (characters == ord(" ")) | (characters - np.uint8(ord("\t")) < 5)
-    edges = np.flatnonzero(blank[1:] != blank[:-1])
-    return edges[::2], edges[1::2]
-
-
-def _load(block: bytes, dtype: np.dtype[Any]) -> NDArray[Any] | None:
-    """Let numpy read a block, None if it cannot."""
-    line = block.replace(b"\n", b" ").decode("ascii")
-    if not line or line.isspace():
-        return np.empty(0, dtype)
     try:
-        return np.loadtxt([line], dtype, comments=None, ndmin=1)
-    except ValueError:
-        return None
-
-
-def _read_token(token: bytes, dtype: np.dtype[Any]) -> int | float:
-    """Read one number; a ValueError says in a sentence why it is none, or not of this dtype."""
-    text = token.decode("utf-8", "backslashreplace")
-    if dtype.kind == "f" and _NOT_FINITE.fullmatch(token):
-        return float(text)
-    if not _NUMBER.fullmatch(token):
-        raise ValueError(f"{shown(text)} is not a number")
-    if dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            if not np.isfinite(dtype.type(text)):
-                raise ValueError(f"{shown(text)} is too large for {dtype}")
-        return float(text)
-    low, high = _limits(dtype)
-    try:
-        number = Decimal(text)
-    except ArithmeticError:
-        raise ValueError(f"{shown(text)} has an exponent beyond all measure") from None
-    if not low <= number <= high:
-        raise ValueError(f"{shown(text)} is not within {low} to {high} of {dtype}")
-    if number != number.to_integral_value():
-        raise ValueError(f"{shown(text)} is not whole, and the array is {dtype}")
-    return int(number) if number else 0
-
-
-def _limits(dtype: np.dtype[Any]) -> tuple[int, int]:
-    if dtype.kind == "b":
-        return 0, 1
-    limits = np.iinfo(dtype)
-    return int(limits.min), int(limits.max)
+        return numerals.parse(block, dtype)
+    except numerals.BadNumeral as error:
+        raise source.error(start + error.offset, str(error)) from None
 
 
 # writing ---------------------------------------------------------------------------------------
@@ -461,7 +440,7 @@ def write(
         If the folder cannot be written.
     """
     text = format_array(array, comments=comments, fmt=fmt, origin=_origin(path))
-    _move_into_place(Path(path), text.encode("utf-8", "backslashreplace"))
+    move_into_place(Path(path), text.encode("utf-8", "backslashreplace"))
 
 
 def format_array(
@@ -480,8 +459,9 @@ def format_array(
     comments : sequence of str
         Lines for the head of the text.
     fmt : str, optional
-        How to print a number, such as ``%.3f`` or ``%4d``; this may lose digits. By default the
-        shortest text that reads back to the same bits. (Of NaN only one kind survives.)
+        How to print a number, such as ``%.3f`` or ``%4d``; this may lose digits. `SHORT_FORMS`
+        has the old tools' forms by type of constant. By default the shortest text that reads back
+        to the same bits. (Of NaN only one kind survives.)
     origin : mapping of str to str, optional
         What the header says about where the text comes from: HOST, DATE_TIME and the like.
 
@@ -563,16 +543,8 @@ def _rows(array: NDArray[Any], fmt: str | None) -> Iterator[str]:
     step = max(1, BLOCK // length) * length
     for start in range(0, numbers.size, step):
         block = numbers[start : start + step]
-        values = block.tolist() if fmt else _shortest(block)
+        values = block.tolist() if fmt else numerals.shortest(block)
         yield "\n".join([line] * (len(values) // length)) % tuple(values)
-
-
-def _shortest(numbers: NDArray[Any]) -> list[Any]:
-    """Return what prints as the shortest texts that read back to the same bits."""
-    if numbers.dtype not in (np.float16, np.float32):
-        return list(numbers.tolist())
-    texts = b" ".join(numbers.astype("S").tolist()).decode("ascii")
-    return texts.replace(*_ROUNDED_TWICE).split(" ")
 
 
 def _origin(path: Path | str) -> dict[str, str]:
@@ -588,15 +560,3 @@ def _origin(path: Path | str) -> dict[str, str]:
         "DATE_TIME": datetime.now().astimezone().isoformat(timespec="seconds"),
         "UID": user,
     }
-
-
-def _move_into_place(path: Path, data: bytes) -> None:
-    beside = path.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        with beside.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

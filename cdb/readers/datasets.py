@@ -33,8 +33,12 @@ class RunFiles:
         """What names them to `find`."""
         if len(self.files) == 1:
             return str(self.files[0])
-        folder = self.files[0].parent
-        return str(folder) if self.run is None else f"run={self.run}:dir={folder}"
+        first = self.files[0]
+        part, lcls2 = _PART.fullmatch(first.name), _LCLS2.fullmatch(first.name)
+        if part:
+            return str(first.with_name(part["stem"]))
+        experiment = f"exp={lcls2['exp']}:" if lcls2 else ""
+        return f"{experiment}run={self.run}:dir={first.parent}"
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ def parse(text: str) -> Dataset:
             )
         else:
             given[name] = value
-    experiment = given.get("exp", "").rpartition("/")[2] or None
+    experiment = re.sub("^[A-Z]{3}/", "", given.get("exp", "")) or None
     if experiment and not re.fullmatch(r"[a-z0-9]{3,20}", experiment):
         raise BadQuestion(f"{shown(experiment)} is no name of an experiment, such as xpptut15")
     runs = _numbers(given["run"], "run") if given.get("run") else ()
@@ -122,7 +126,10 @@ def find(spec: str | Path) -> list[RunFiles]:
                 raise BadFile(_nothing_in(path))
             return runs
         if not path.exists():
-            raise BadFile(f"there is no file or folder {path}")
+            parts = [one for one in _siblings(path) if _is_part_of(one, path.name)]
+            if not parts:
+                raise BadFile(f"there is no file or folder {path}")
+            return [RunFiles(HDF5, tuple(parts))]
         if not path.is_file():
             raise BadFile(f"{path} is no file; give a file, a folder or exp=...:run=...:dir=...")
         return [_of_file(path)]
@@ -163,6 +170,15 @@ def below(folder: Path) -> Iterator[RunFiles]:
     for here, folders, _ in os.walk(folder):
         folders.sort()
         yield from in_folder(Path(here))
+
+
+def _siblings(path: Path) -> list[Path]:
+    return sorted(path.parent.iterdir()) if path.parent.is_dir() else []
+
+
+def _is_part_of(path: Path, stem: str) -> bool:
+    part = _PART.fullmatch(path.name)
+    return part is not None and part["stem"] == stem
 
 
 def _of_file(path: Path) -> RunFiles:

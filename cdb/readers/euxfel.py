@@ -104,10 +104,10 @@ class EuxfelRun(Run):
             recorded, controlled = _RECORDED.fullmatch(one.path), _CONTROLLED.fullmatch(one.path)
             if recorded:
                 name = f"{recorded[2]}/{recorded[3]}".replace("/", ".")
-                found["data", recorded[1], name, str(one.dtype)].append(one.shape)
+                found["data", recorded[1], name, one.kind].append(one.shape)
             elif controlled:
                 name = controlled[2].replace("/", ".")
-                found["configuration", controlled[1], name, str(one.dtype)].append(one.shape)
+                found["configuration", controlled[1], name, one.kind].append(one.shape)
         return [
             Key(*names, shape=(sum(shape[0] for shape in shapes), *shapes[0][1:]))
             for names, shapes in sorted(found.items())

@@ -101,7 +101,7 @@ class Hdf5Run(Run):
                 source, name = configured[2], f"{configured[1]}/config"
             else:
                 source, name = one.folder, one.name
-            shapes[kind, source, name, str(one.dtype)].append(one.shape)
+            shapes[kind, source, name, one.kind].append(one.shape)
         return [Key(*names, shape=_joined(there)) for names, there in sorted(shapes.items())]
 
     def configuration(self, source: Source) -> list[Mapping[str, Any]]:

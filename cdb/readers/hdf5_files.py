@@ -97,6 +97,13 @@ class Dataset:
         return self.path.rpartition("/")[2]
 
     @property
+    def kind(self) -> str:
+        """What its values are, in a word: ``uint16``, ``text``, ``(seconds, nanoseconds)``."""
+        if self.dtype.names:
+            return f"({', '.join(self.dtype.names)})"
+        return {"O": "text or objects", "S": "text"}.get(self.dtype.kind, str(self.dtype))
+
+    @property
     def holds_frames(self) -> bool:
         """Whether it has the form of frames: numbers, (n_frames, [n_panels,] n_rows, n_cols)."""
         return (

@@ -1,24 +1,24 @@
-"""Runs of LCLS-II in xtc2, through psana; its datagrams are counted here.
+"""Runs of LCLS-II in xtc2: psana reads each file, its streams are joined here.
 
-A file is a chain of datagrams. Each begins with a time stamp, 32 bits that say what it is (4 of
-them: Configure, BeginRun, BeginStep, an event), and its length. So counts, times and steps cost a
-few bytes a datagram, and a file that is cut short or is no xtc2 never reaches psana, whose
-compiled parts trust their files.
-
-Several streams of a run are joined by psana, by way of its files in ``smalldata/``.
+psana joins streams too, but by files in ``smalldata/`` and an answer of LCLS's own logbook, which
+nobody has elsewhere. Here each stream is read by itself, and frames with the same stamp are one:
+a detector may have its panels in several streams.
 """
 
+import os
 import re
-import struct
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cdb.errors import BadFile, CalibError
+from cdb.readers.datagrams import Chain, nanoseconds, readable, walk
 from cdb.readers.frames import (
     TIME,
     Block,
@@ -31,96 +31,100 @@ from cdb.readers.frames import (
     time_of,
 )  # fmt: skip
 
-_HEADER = struct.Struct("<QIIHHI")  # time, env; src, damage, type, extent
-_BEFORE_XTC = 12  # the extent counts from behind the time and env [bytes]
-CONFIGURE, BEGIN_RUN, BEGIN_STEP, EVENT = 2, 4, 6, 12
-# Seconds from 1970 to 1990, from which stamps count.
-_1990 = 631_152_000
+_STREAM = re.compile(r"-s(\d+)-c(\d+)\.xtc2$")
 # A source that is in none of so many events is taken for one without frames.
 _PEEKED = 100
 # Containers in containers, at most.
 _DEPTH = 12
 
-_TROUBLE = (
-    OSError, RuntimeError, ValueError, LookupError, AttributeError, TypeError, SystemError,
-    SystemExit,
-)  # fmt: skip
+Take = Callable[[], npt.NDArray[Any] | None]
 
 
-@dataclass
-class Chain:
-    """What the datagrams of a file say of it.
+@dataclass(frozen=True)
+class _File:
+    """A file of a stream, with the number of the step that it begins in."""
 
-    Attributes
-    ----------
-    events : list of int
-        How many each step has.
-    begin, end : int
-        Of the first and last datagram since the run began [ns since 1970].
-    cut : bool
-        Whether the file ends in the middle of a datagram.
-    """
-
-    events: list[int] = field(default_factory=lambda: [0])
-    begin: int = 0
-    end: int = 0
-    cut: bool = False
+    path: Path
+    chain: Chain
+    first_step: int
 
 
-def walk(path: Path, advance: Callable[[int], object] | None = None) -> Chain:
-    """Follow the chain of datagrams.
+class _Stream:
+    """The files of one stream, in order, through psana."""
 
-    Raises
-    ------
-    BadFile
-        If this is no xtc2.
-    """
-    chain, offset, told, stepped = Chain(), 0, 0, False
-    with _readable(path), path.open("rb") as file:
-        size = path.stat().st_size
-        if size == 0:
-            raise BadFile(f"{path} is empty")
-        while offset < size:
-            file.seek(offset)
-            header = file.read(_HEADER.size)
-            whole = len(header) == _HEADER.size
-            stamp, env, _, _, _, extent = _HEADER.unpack(header) if whole else (0,) * 6
-            what = (env >> 24) & 0xF
-            length = _BEFORE_XTC + extent
-            if offset == 0 and (not whole or what != CONFIGURE or length < _HEADER.size):
-                raise BadFile(f"{path} is no xtc2: it does not begin with a configuration")
-            if whole and length < _HEADER.size:
-                raise BadFile(f"{path} is damaged: a datagram of {length} bytes at byte {offset}")
-            if not whole or offset + length > size:
-                chain.cut = True
+    def __init__(self, psana: Any, paths: Sequence[Path], chains: Sequence[Chain]) -> None:
+        self._psana = psana
+        self._files: list[_File] = []
+        self.events: list[int] = []
+        for path, chain in zip(paths, chains, strict=True):
+            inside = bool(self.events) and chain.starts_inside
+            self._files.append(_File(path, chain, len(self.events) - inside))
+            if inside:
+                self.events[-1] += chain.events[0]
+            self.events += chain.events[inside:]
+
+    def begin(self) -> None:
+        """Take from psana what it knows before the events."""
+        self.run = self._open(self._files[0].path)
+        self.names = sorted(
+            name
+            for (name, drp), methods in self.run.detinfo.items()
+            if drp == "raw" and "raw" in methods
+        )
+
+    def _open(self, path: Path) -> Any:
+        """Return psana's run, its events not yet begun."""
+        for run in self._psana.DataSource(files=str(path), skip_calib_load="all").runs():
+            return run
+        raise BadFile(f"{path} has no run: no BeginRun among its datagrams")
+
+    def panels(self, name: str) -> dict[int, dict[str, Any]]:
+        """Return the configuration of the panels of a detector by their numbers."""
+        panels: dict[int, dict[str, Any]] = {}
+        for configuration in self.run.configs:
+            about = getattr(getattr(configuration, "software", None), name, {})
+            for number, panel in getattr(configuration, name, {}).items():
+                values = dict(_flat(getattr(panel, "config", None)))
+                panels.setdefault(number, {}).update(values)
+            for number, panel in about.items():
+                detid = getattr(panel, "detid", "")
+                if detid:
+                    panels.setdefault(number, {})["detid"] = str(detid)
+        return panels
+
+    def frames(self, name: str) -> Iterator[tuple[int, int, Take]]:
+        """Yield stamp and step of each event, and what takes its frame."""
+        for file in self._files:
+            run = self._open(file.path)
+            raw = run.Detector(name).raw
+            events = iter(run.events())
+            for step, many in enumerate(file.chain.events, file.first_step):
+                # No more than there are: behind the last one a file may be cut.
+                for _ in range(many):
+                    event = next(events, None)
+                    if event is None:
+                        return
+                    yield nanoseconds(event.timestamp), step, partial(raw.raw, event)
+
+    def peek(self, name: str) -> tuple[str, npt.NDArray[Any]] | None:
+        """Return the type of a detector and a frame of it; None if none of the first has one."""
+        for number, (_, _, take) in enumerate(self.frames(name)):
+            frame = take()
+            if isinstance(frame, np.ndarray) and frame.ndim >= 2:
+                known = str(getattr(self.run.Detector(name), "_dettype", ""))
+                return known or detector_type_of(name), frame
+            if number >= _PEEKED:
                 break
-            if what == BEGIN_STEP and stepped and chain.events[-1]:
-                chain.events.append(0)
-            stepped = stepped or what == BEGIN_STEP
-            chain.events[-1] += what == EVENT
-            if what in (BEGIN_RUN, EVENT):
-                chain.end = nanoseconds(stamp)
-                chain.begin = chain.begin or chain.end
-            offset += length
-            if advance and offset - told > 2**24:
-                advance(offset - told)
-                told = offset
-        if chain.cut and offset == 0:
-            raise BadFile(f"{path} is cut short: its configuration is not whole")
-    if advance:
-        advance(size - told)
-    return chain
+        return None
 
-
-def nanoseconds(stamp: int) -> int:
-    """Return the nanoseconds since 1970 of a stamp of LCLS-II.
-
-    Examples
-    --------
-    >>> nanoseconds(4776162079372773723) // 10**9
-    1743188891
-    """
-    return ((stamp >> 32) + _1990) * 10**9 + (stamp & 0xFFFFFFFF)
+    def scanned(self) -> list[dict[str, Any]]:
+        """Return what was scanned, by step; nothing where nothing was."""
+        names = sorted({key[0] for key in self.run.scaninfo})
+        if not names:
+            return []
+        run = self._open(self._files[0].path)
+        detectors = {name: run.Detector(name) for name in names}
+        return [{name: det(step) for name, det in detectors.items()} for step in run.steps()]
 
 
 class Xtc2Run(Run):
@@ -141,147 +145,158 @@ class Xtc2Run(Run):
     ) -> None:
         self.where = str(files[0] if len(files) == 1 else files[0].parent)
         self.notes: list[str] = []
-        self._files = list(files)
-        self._psana = _psana()
-        chains = [walk(path, advance) for path in files]
-        for path, chain in zip(files, chains, strict=True):
+        psana = _psana()
+        chains = {path: walk(path, advance) for path in files}
+        for path, chain in chains.items():
             if chain.cut:
                 self.notes.append(
                     f"{path} ends in the middle of a datagram; "
                     f"the {sum(chain.events)} events before it are read"
                 )
-        fullest = max(chains, key=lambda chain: sum(chain.events))
-        self._events = fullest.events
-        first = min((chain.begin for chain in chains if chain.begin), default=0)
+        streams: dict[str, list[Path]] = defaultdict(list)
+        for path in sorted(files):
+            named = _STREAM.search(path.name)
+            streams[named[1] if named else path.name].append(path)
+        self._streams = [
+            _Stream(psana, paths, [chains[path] for path in paths]) for paths in streams.values()
+        ]
+        self._events = max((stream.events for stream in self._streams), key=sum)
+        first = min((chain.begin for chain in chains.values() if chain.begin), default=0)
         if first:
-            self.begin, self.end = time_of(first), time_of(max(chain.end for chain in chains))
-        with _readable(self.where):
-            self._run = self._open()
-            self.experiment, self.number = str(self._run.expt) or None, int(self._run.runnum)
-            self._names = sorted(
-                name
-                for (name, drp), methods in self._run.detinfo.items()
-                if drp == "raw" and "raw" in methods
-            )
-            self.sources = self._peek()
-            self.steps = self._with_values()
+            self.begin = time_of(first)
+            self.end = time_of(max(chain.end for chain in chains.values()))
+        self._survive()
+        with readable(self.where):
+            self._begin()
 
-    def _open(self) -> Any:
-        """Return psana's run, its events not yet begun."""
-        if len(self._files) == 1:
-            asked: dict[str, Any] = {"files": str(self._files[0])}
-        else:
-            asked = _dataset_of(self._files)
-        for run in self._psana.DataSource(**asked, skip_calib_load="all").runs():
-            return run
-        raise BadFile(f"{self.where} has no run: no BeginRun among its datagrams")
+    def _begin(self) -> None:
+        """Take from psana what it knows before the events."""
+        self._parts: dict[str, list[_Stream]] = defaultdict(list)
+        self._panels: dict[str, dict[int, dict[str, Any]]] = {}
+        found: dict[str, Source] = {}
+        for stream in self._streams:
+            stream.begin()
+            for name in stream.names:
+                peeked = stream.peek(name)
+                if peeked is not None:
+                    self._parts[name].append(stream)
+                    self._panels.setdefault(name, {}).update(stream.panels(name))
+                    found[name] = self._source(name, *peeked, before=found.get(name))
+        self.sources = {name: found[name] for name in sorted(found)}
+        run = self._streams[0].run
+        self.experiment, self.number = str(run.expt) or None, int(run.runnum)
+        values = next(filter(None, (stream.scanned() for stream in self._streams)), [])
+        self.steps = [
+            Step(number, many, values[number] if number < len(values) else {})
+            for number, many in enumerate(self._events)
+        ]
+
+    def _source(
+        self, name: str, type_: str, frame: npt.NDArray[Any], *, before: Source | None
+    ) -> Source:
+        """Return a source with the panels of one more stream."""
+        shape = frame.shape
+        if before is not None:
+            if frame.ndim != 3 or (before.shape[1:], before.dtype) != (shape[1:], frame.dtype):
+                raise BadFile(f"{self.where}: the streams of {name} have frames of other shapes")
+            shape = (before.shape[0] + shape[0], *shape[1:])
+        n_frames = min(sum(stream.events) for stream in self._parts[name])
+        return Source(name, type_, "raw.raw", shape, frame.dtype, n_frames, TIME)
+
+    def _survive(self) -> None:
+        """Begin in a process of its own first: of some damaged files psana's compiled parts die.
+
+        What else goes wrong there goes wrong here too, and is told then.
+        """
+        child = os.fork()
+        if child == 0:
+            try:
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, 1)
+                os.dup2(nowhere, 2)
+                self._begin()
+            finally:
+                os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            raise BadFile(
+                f"{self.where} is damaged: psana dies of it (signal {os.WTERMSIG(status)})"
+            )
 
     def recorded(self) -> list[Key]:
         """Return what psana finds in the run, and how the detectors were configured."""
-        run, found = self._run, []
-        for kind in ("detinfo", "epicsinfo", "scaninfo"):
-            for key, methods in getattr(run, kind).items():
-                name, what = (key[0], key[1]) if isinstance(key, tuple) else (str(key), "")
-                several = methods if isinstance(methods, list | tuple) else [methods]
-                found += [Key("data", str(name), f"{what}.{one}".strip(".")) for one in several]
-        for configuration in run.configs:
-            for name in sorted(run.detnames):
-                panels = getattr(configuration, name, {})
-                names = {
-                    path: value
-                    for number in sorted(panels)
-                    for path, value in _flat(getattr(panels[number], "config", None))
-                }
-                found += [_configured(name, path, value) for path, value in names.items()]
+        found: dict[Key, None] = {}
+        for stream in self._streams:
+            for kind in ("detinfo", "epicsinfo", "scaninfo"):
+                for key, methods in getattr(stream.run, kind).items():
+                    name, what = (key[0], key[1]) if isinstance(key, tuple) else (str(key), "")
+                    several = methods if isinstance(methods, list | tuple) else [methods]
+                    for one in several:
+                        found[Key("data", str(name), f"{what}.{one}".strip("."))] = None
+            for name in sorted(stream.run.detnames):
+                for panel in stream.panels(name).values():
+                    for path, value in panel.items():
+                        found[_setting(name, path, value)] = None
         return sorted(found, key=lambda key: (key.kind, key.source, key.name))
 
     def configuration(self, source: Source) -> list[Mapping[str, Any]]:
         """Return the configuration of each panel, its id as ``detid``."""
-        panels: dict[int, dict[str, Any]] = {}
-        with _readable(self.where):
-            for configuration in self._run.configs:
-                about = getattr(getattr(configuration, "software", None), source.name, {})
-                for number, panel in getattr(configuration, source.name, {}).items():
-                    values = dict(_flat(getattr(panel, "config", None)))
-                    panels.setdefault(number, {}).update(values)
-                for number, panel in about.items():
-                    detid = getattr(panel, "detid", "")
-                    if detid:
-                        panels.setdefault(number, {})["detid"] = str(detid)
+        panels = self._panels[source.name]
         return [panels[number] for number in sorted(panels)]
 
     def _stream(self, source: Source, selection: Selection, n_frames: int) -> Iterator[Block]:
         held: list[tuple[int, Any]] = []
         in_step: dict[int, int] = {}
         step_of_held = 0
-        with _readable(self.where):
-            run = self._open()
-            raw = run.Detector(source.name).raw
-            for step, event in self._numbered(run):
-                if not selection.takes(step):
-                    continue
-                if in_step.get(step, 0) >= selection.end:
-                    continue
-                frame = raw.raw(event)
-                if frame is None:
-                    continue
-                if frame.shape != source.shape:
-                    self.notes.append(f"{self.where}: a frame of {frame.shape} was passed over")
-                    continue
+        with readable(self.where):
+            for stamp, step, frame in self._taken(source, selection, in_step):
                 in_step[step] = in_step.get(step, 0) + 1
                 if in_step[step] <= selection.skip:
                     continue
                 if held and (step != step_of_held or len(held) == n_frames):
                     yield _block(held, step_of_held)
                     held = []
-                held.append((nanoseconds(event.timestamp), frame.copy()))
+                held.append((stamp, frame.copy()))
                 step_of_held = step
         if held:
             yield _block(held, step_of_held)
 
-    def _numbered(self, run: Any) -> Iterator[tuple[int, Any]]:
-        """Yield events with the numbers of their steps; no more than there are."""
-        if len(self._files) == 1:
-            events = iter(run.events())
-            for step, many in enumerate(self._events):
-                for _ in range(many):
-                    event = next(events, None)
-                    if event is None:
-                        return
-                    yield step, event
+    def _taken(
+        self, source: Source, selection: Selection, in_step: Mapping[int, int]
+    ) -> Iterator[tuple[int, int, npt.NDArray[Any]]]:
+        """Yield whole frames of the steps that are wanted and not full."""
+        parts = self._parts[source.name]
+        numbers = [number for part in parts for number in sorted(part.panels(source.name))]
+        order = np.argsort(numbers)
+        for stamp, step, takes in _together([part.frames(source.name) for part in parts]):
+            if not selection.takes(step) or in_step.get(step, 0) >= selection.end:
+                continue
+            frames = [frame for take in takes if (frame := take()) is not None]
+            if len(frames) < len(parts):
+                continue
+            frame = frames[0] if len(parts) == 1 else np.concatenate(frames)
+            if frame.shape != source.shape:
+                self.notes.append(f"{self.where}: a frame of {frame.shape} was passed over")
+                continue
+            yield stamp, step, frame if len(parts) == 1 else frame[order]
+
+
+def _together(
+    parts: Sequence[Iterator[tuple[int, int, Take]]],
+) -> Iterator[tuple[int, int, list[Take]]]:
+    """Yield what all parts have of one stamp; stamps ascend in each."""
+    heads = [next(part, None) for part in parts]
+    while None not in heads:
+        there = [head for head in heads if head is not None]
+        newest = max(head[0] for head in there)
+        if all(head[0] == newest for head in there):
+            yield newest, there[0][1], [head[2] for head in there]
+            heads = [next(part, None) for part in parts]
         else:
-            for number, step in enumerate(run.steps()):
-                for event in step.events():
-                    yield number, event
-
-    def _peek(self) -> dict[str, Source]:
-        """Return the sources that have frames in one of the first events."""
-        run, found = self._open(), {}
-        detectors = {name: run.Detector(name) for name in self._names}
-        for number, (_, event) in enumerate(self._numbered(run)):
-            for name in [name for name in self._names if name not in found]:
-                frame = detectors[name].raw.raw(event)
-                if isinstance(frame, np.ndarray) and frame.ndim >= 2:
-                    known = str(getattr(detectors[name], "_dettype", "")) or detector_type_of(name)
-                    found[name] = Source(
-                        name, known, "raw.raw", frame.shape, frame.dtype, sum(self._events), TIME
-                    )
-            if len(found) == len(self._names) or number >= _PEEKED:
-                break
-        return {name: found[name] for name in self._names if name in found}
-
-    def _with_values(self) -> list[Step]:
-        """Return the steps, with what was scanned where anything was."""
-        values: list[dict[str, Any]] = []
-        scanned = sorted({key[0] for key in self._run.scaninfo})
-        if scanned:
-            run = self._open()
-            detectors = {name: run.Detector(name) for name in scanned}
-            values = [{name: det(step) for name, det in detectors.items()} for step in run.steps()]
-        return [
-            Step(number, many, values[number] if number < len(values) else {})
-            for number, many in enumerate(self._events)
-        ]
+            heads = [
+                next(part, None) if head[0] < newest else head
+                for part, head in zip(parts, there, strict=True)
+            ]
 
 
 def _block(held: Sequence[tuple[int, Any]], step: int) -> Block:
@@ -300,34 +315,6 @@ def _psana() -> Any:
     return psana
 
 
-@contextmanager
-def _readable(path: Path | str) -> Iterator[None]:
-    """Say in one sentence why a file cannot be read."""
-    try:
-        yield
-    except CalibError:
-        raise
-    except FileNotFoundError:
-        raise BadFile(f"there is no file {path}; give the path of a file") from None
-    except PermissionError:
-        raise BadFile(f"no permission to read {path}") from None
-    except _TROUBLE as error:
-        why = " ".join(str(error).split())[:300] or type(error).__name__
-        raise BadFile(f"{path} cannot be read as xtc2: {why}") from None
-
-
-def _dataset_of(files: Sequence[Path]) -> dict[str, Any]:
-    """Return what psana calls a run of several files, which it looks for by their names."""
-    named = re.fullmatch(r"([a-z0-9]+)-r(\d+)-s\d+-c\d+\.xtc2", files[0].name)
-    folder = files[0].parent
-    if named is None or not any((folder / "smalldata").glob("*.smd.xtc2")):
-        raise BadFile(
-            f"{folder} has {len(files)} files of one run, and no folder smalldata by which psana "
-            "joins them; give one of the files"
-        )
-    return {"exp": named[1], "run": int(named[2]), "dir": str(folder)}
-
-
 def _flat(value: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
     """Yield the values in a container of psana by their names; of an enumeration its word."""
     if value is None or depth > _DEPTH:
@@ -342,7 +329,7 @@ def _flat(value: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, Any
             yield from _flat(getattr(value, name), f"{path}.{name}".strip("."), depth + 1)
 
 
-def _configured(source: str, path: str, value: Any) -> Key:
+def _setting(source: str, path: str, value: Any) -> Key:
     array = np.asarray(value)
     text = "str" if array.dtype.kind == "U" else str(array.dtype)
     return Key("configuration", source, path, text, array.shape)

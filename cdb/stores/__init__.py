@@ -8,12 +8,15 @@ from urllib.parse import unquote_to_bytes
 from cdb.errors import BadName, shown
 from cdb.stores.base import Store
 
-__all__ = ["Store", "open_store"]
+__all__ = ["Store", "open_store", "path_in"]
 
 # In an address a query or a fragment begins; line ends slip in by copying.
 _NO_PATH = re.compile(r"[?#\x00-\x1f]")
 
-SCHEMES = "mongodb://host:27017/, file:///folder, bundle:///file.cdb, memory://, https://host/"
+SCHEMES = (
+    "mongodb://host:27017/, file:///folder, bundle:///file.cdb, lcls1:///path/calib, memory://, "
+    "https://host/"
+)
 
 
 def open_store(url: str) -> Store:
@@ -45,15 +48,20 @@ def open_store(url: str) -> Store:
         case "file":
             from cdb.stores.embedded import EmbeddedStore
 
-            return EmbeddedStore(_path(url, rest))
+            return EmbeddedStore(path_in(url, rest))
         case "bundle":
             from cdb.stores.bundle import BundleStore
 
-            return BundleStore(_path(url, rest))
+            return BundleStore(path_in(url, rest))
         case "memory" if rest in ("", "//"):
             from cdb.stores.memory import MemoryStore
 
             return MemoryStore()
+        case "lcls1":
+            raise BadName(
+                f"{shown(url)} is the address of an LCLS-I tree, which `cdb.open` opens; the "
+                "store itself is wanted here: mongodb://host:27017/ or file:///folder"
+            )
         case "http" | "https":
             raise BadName(
                 f"{shown(url.split('@')[-1])} is the address of a service, and the store itself is "
@@ -66,8 +74,14 @@ def open_store(url: str) -> Store:
     raise BadName(wrong)
 
 
-def _path(url: str, rest: str) -> Path:
-    """Return the path in an address; `rest` is what follows ``file:`` or ``bundle:``."""
+def path_in(url: str, rest: str) -> Path:
+    """Return the path in an address; `rest` is what follows ``file:``, ``bundle:``, ``lcls1:``.
+
+    Raises
+    ------
+    BadName
+        If it names none that is absolute and clear.
+    """
     host, path = rest, ""
     if rest.startswith("//"):
         host, slash, path = rest[2:].partition("/")

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from cdb.database import Database
 from cdb.errors import CalibError, shown
-from cdb.stores import open_store
+from cdb.opening import store_at
 from cdb.web import answers, psana, v1
 from cdb.web.access import AccessMiddleware, WriteGate
 from cdb.web.endpoints import KnownMiddleware
@@ -54,7 +54,7 @@ def make_app(
         db = (
             make_database()
             if make_database
-            else Database(open_store(settings.url), gates=settings.gates)
+            else Database(store_at(settings.url), gates=settings.gates)
         )
         app.state.service = Service(db, settings)
         app.state.resolved = Resolved(app.state.service)

@@ -23,7 +23,7 @@ from uvicorn.supervisors import Multiprocess
 from cdb import tokens
 from cdb.database import Database
 from cdb.errors import BadQuestion, BadSettings, CalibError
-from cdb.stores import open_store
+from cdb.opening import store_at
 from cdb.web import answers
 from cdb.web.headers import SECURITY
 from cdb.web.limits import RateLimit
@@ -78,7 +78,7 @@ class Supervisor(Multiprocess):
 def faults_at_start(settings: Settings) -> list[str]:
     """Return why one cannot serve what settings without fault describe, a sentence each."""
     try:
-        with Database(open_store(settings.url)) as db:
+        with Database(store_at(settings.url)) as db:
             db.journal.head()
             knows_writers = (
                 settings.checks_jwt or settings.trusts_proxies or tokens.any_hold(db.journal)

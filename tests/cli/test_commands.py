@@ -31,12 +31,15 @@ PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 
 WRITES = {
     "add", "retire", "restore", "amend", "fsck", "adopt", "deldoc", "delcol", "deldb",
-    "token create", "token revoke", "export", "import", "bundle make", "purge",
+    "token create", "token revoke", "export archive", "import archive", "bundle make", "purge",
+    "export lcls1", "import lcls1",
     "tag create", "tag move", "tag pin", "tag unpin", "tag advance", "tag delete",
     "approve",
 }  # fmt: skip
 # What is about a folder or a file of this machine, and asks no store.
-HERE = {"cache info", "cache verify", "cache clear", "bundle verify"}
+TREE = {f"lcls1 {name}" for name in ("ls", "check", "path", "get", "deploy", "remove")}
+RAW = {f"raw {name}" for name in ("info", "keys", "panels", "find")}
+HERE = {"cache info", "cache verify", "cache clear", "bundle verify", *TREE, *RAW}
 READS = {*NAMES} - WRITES - HERE - {"completion", "serve"}
 # What is about the store as such, or names the states itself.
 AS_OF = READS - {
@@ -45,7 +48,7 @@ AS_OF = READS - {
 }  # fmt: skip
 # Not what answers for a run: no tag chooses among it.
 TAG = AS_OF - {"info", "journal", "bundle make", "check", "quarantine"}
-HIDES = {"purge", "retire", "amend", "fsck", "deldoc", "delcol", "deldb"}
+HIDES = {"lcls1 remove", "purge", "retire", "amend", "fsck", "deldoc", "delcol", "deldb"}
 # psana 4.3.4, `cdb --help`.
 LETTERS = {
     "add": "-d -e -c -i -r -R -t -s -v -f -m -S",
@@ -78,7 +81,10 @@ def examples(name: str) -> list[list[str]]:
 
 def parsed(words: list[str]) -> click.Context:
     """Return what a command makes of its arguments."""
-    depth = 2 if words[0] in GROUPS else 1
+    group = cli.get_command(CONTEXT, words[0]) if words[0] in GROUPS else None
+    if group is not None and words[1] not in group.commands:
+        words = [words[0], group.default, *words[1:]]
+    depth = 1 if group is None else 2
     name = " ".join(words[:depth])
     return command(name).make_context(name, words[depth:], parent=CONTEXT)
 
@@ -125,6 +131,12 @@ def test_what_answers_about_constants_has_tag(name):
 @pytest.mark.parametrize("name", sorted(WRITES))
 def test_what_writes_has_dry_run_and_url(name):
     assert {"--dry-run", "--url"} <= options(name)
+
+
+@pytest.mark.parametrize("name", sorted(TREE))
+def test_what_is_about_a_tree_has_json_and_what_changes_it_dry_run(name):
+    assert "--json" in options(name)
+    assert ("--dry-run" in options(name)) == (name in ("lcls1 deploy", "lcls1 remove"))
 
 
 @pytest.mark.parametrize("name", sorted(HIDES))

@@ -70,6 +70,14 @@ def test_array_text_is_read_in_both_dialects_and_without_header(path):
     assert new.tolist() == old.tolist() == bare.tolist() == [[1, 2], [3, 4]]
 
 
+def test_common_mode_is_one_list_whatever_its_lines(path):
+    assert formats.read(path("0-end.data", "4\n6\n30\n"), ctype="common_mode").tolist() == [
+        4,
+        6,
+        30,
+    ]
+
+
 @pytest.mark.parametrize("content", ["", "a\r\nb\n", "\ufeffµm", "1 2 3"])
 def test_a_text_is_read_byte_by_byte(path, content):
     assert formats.read(path("note", content), dtype="txt") == content
@@ -120,7 +128,8 @@ def test_a_pipe_can_be_read(tmp_path):
         ("a.json", "{", {}, "is not JSON"),
         ("a", b"\xff", {"dtype": "txt"}, r"no UTF-8 text \(byte 0\)"),
         ("a", "1 2", {"dtype": "tiff"}, "unknown file type 'tiff'; known: ndarray, txt"),
-        ("a", "", {"dtype": "xtcav"}, "not read yet"),
+        ("a", "1 2", {"dtype": "xtcav"}, "a: cannot be read as HDF5"),
+        ("a", "1 2\n3 4", {"ctype": "common_mode"}, "is no common_mode, .*type txt"),
         ("a", f"{GEOMETRY}IP 0 X", {"ctype": "geometry"}, "a, line 2: a row has 13 fields"),
         ("a.pkl", "hello", {"allow_pickle": True}, "the pickle cannot be read"),
     ],

@@ -29,7 +29,7 @@ def test_the_table_is_that_of_the_reference():
 
 
 @pytest.mark.parametrize("device", DEVICES, ids=lambda device: device.name)
-@pytest.mark.parametrize("form", ["{}", "DetInfo({})", 'Source("DetInfo({})")', "Source('{}')"])
+@pytest.mark.parametrize("form", ["{}", "DetInfo({})", 'Source("DetInfo({})")', 'Source("{}")'])
 def test_each_device_is_found_in_each_way_of_writing(device, form):
     source = f"XppGon.0:{device.name}.1"
     written = form.format(source)

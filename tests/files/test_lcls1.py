@@ -3,7 +3,6 @@
 import math
 import os
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -145,7 +144,7 @@ def test_a_folder_that_may_not_be_read_is_no_empty_one(tmp_path, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "iterdir", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(StoreRefused, match="may not be read"):
         lcls1.choose_file(tmp_path, 5)
 

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from cdb.errors import BadFile
-from cdb.files.text import BLOCK, format_array, parse, read, write
+from cdb.files.text import (
+    BLOCK,
+    SHORT_FORMS,
+    format_array,
+    parse,
+    read,
+    read_common_mode,
+    write,
+)
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "lcls1-calib"
 INTEGERS = [f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)]
@@ -162,6 +170,34 @@ def test_nan_and_infinities_survive():
     np.testing.assert_array_equal(array, [np.nan] * 3 + [np.inf, -np.inf, np.inf, 1e5, -0.0])
 
 
+@pytest.mark.parametrize("shape", [(1, 4), (4, 1), (1,), (1, 1), (2, 1, 2), ()])
+def test_shapes_that_old_readers_flatten_are_kept(shape):
+    numbers = np.arange(np.prod(shape, dtype=int), dtype=np.float32)
+    header = f"# SHAPE {str(shape).replace(' ', '')}"
+    assert parse(f"{header}\n{' '.join(map(str, numbers))}").shape == shape
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["# any\n4 6 30 0.1\n", "4\n6\n30\n0.1", "# DTYPE double\n# NDIM 1\n# DIM:0 4\n4 6 30\n0.1"],
+)
+def test_common_mode_is_one_list_of_float64(tmp_path, text):
+    (tmp_path / "0-end.data").write_text(text)
+    assert_same_bits(read_common_mode(tmp_path / "0-end.data"), np.array([4, 6, 30, 0.1]))
+
+
+@pytest.mark.parametrize("text", ["1 2\n3 4\n", "# SHAPE (0,)\n"])
+def test_an_array_is_no_common_mode(tmp_path, text):
+    (tmp_path / "0-end.data").write_text(text)
+    with pytest.raises(BadFile, match=r"0-end.data: an array of shape .* is no common_mode"):
+        read_common_mode(tmp_path / "0-end.data")
+
+
+def test_the_caller_says_what_numbers_without_a_type_are():
+    assert parse("0.1", dtype=np.float64)[0] == 0.1
+    assert parse("# DTYPE int8\n1", dtype=np.float64).dtype == np.int8
+
+
 def test_reads_the_real_pixel_status():
     path = REAL / "Epix100a::CalibV1" / "XppGon.0:Epix100a.1" / "pixel_status" / "0-end.data"
     if not path.exists():
@@ -219,6 +255,14 @@ def test_a_bad_token_is_named_with_its_line_and_column(dtype, token):
     assert repr(token) in str(error.value)
 
 
+def test_rows_are_counted_over_many_blocks():
+    n_lines = BLOCK // 5
+    text = "# 1 2\n" + "1.5 2.5\n" * n_lines + "\n  3.5\v4.5"
+    assert parse(text).shape == (n_lines + 1, 2)
+    with pytest.raises(BadFile, match=rf"line {n_lines + 3}, column 11: .* is 3, but 2 in line 2"):
+        parse(f"{text} 5.5")
+
+
 def test_a_bad_token_is_found_far_down():
     lines = ["1.5 " * 1000] * (BLOCK // 2000)
     lines[-1] = "1.5 1.5 oops"
@@ -233,31 +277,20 @@ def test_texts_longer_than_a_block_are_read_whole():
     assert_same_bits(parse(text), numbers)
 
 
-@given(
-    st.lists(
-        st.one_of(
-            st.decimals(-(10**9), 10**9, places=3).map(str),
-            st.floats(-(2.0**60), 2.0**60).map(repr),
-            st.from_regex(r"[+-]?[0-9]{0,19}\.[0-9]{1,19}", fullmatch=True),
-        ),
-        min_size=1,
-    )
-)
-def test_decimals_are_rounded_like_python_rounds_them(tokens):
-    array = parse(f"# DTYPE float64\n# NDIM 1\n# DIM:0 {len(tokens)}\n" + "\n".join(tokens))
-    assert_same_bits(array, np.array([float(token) for token in tokens]))
-
-
 # errors ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("# SHAPE (3,2)\n1 2 3", r"number of values is 3, .* shape \(3,2\) needs 6"),
-        ("# NDIM 1\n# DIM:0 4\n1 2 3", r"number of values is 3, .* shape \(4,\) needs 4"),
+        ("# a\n # SHAPE (3,2)\n1 2 3", r"line 2, column 2: .* is 3, .* shape \(3,2\) needs 6"),
+        ("# NDIM 1\n# DIM:0 4\n1 2 3", r"line 2, column 1: .* is 3, .* shape \(4,\) needs 4"),
+        ("# NDIM 0\n1 2 3", r"line 1, column 1: .* is 3, .* shape \(\) needs 1"),
         ("# NDIM 1\n# DIM:0 999999999999999999\n1", "needs 999999999999999999"),
-        ("# NDIM 2\n# DIM:0 3\n1 2 3", "NDIM is 2, but the number of DIM lines is 1"),
+        (
+            "# NDIM 2\n# DIM:0 3\n1 2 3",
+            "line 1, column 1: NDIM is 2, but .* DIM lines is 1",
+        ),
         ("# SHAPE (3,)\n# NDIM 2\n# DIM:0 3\n1 2 3", "NDIM is 2"),
         ("\n# NDIM two\n1", "line 2, column 1: NDIM 'two' is no whole number"),
         ("# DIM:0 -3\n1 2 3", "DIM:0 '-3' is no whole number"),
@@ -272,7 +305,8 @@ def test_decimals_are_rounded_like_python_rounds_them(tokens):
         ("# DTYPE complex64\n1", "'complex64' is no type"),
         ("# DTYPE float128\n1", "'float128' is no type"),
         ("# DTYPE\n1", "DTYPE '' is no type"),
-        ("1 2 3\n\n4 5\n", "line 3: the number of values is 2, but 3 in line 1"),
+        ("1 2 3\n\n4 5\n", "line 3, column 4: the number of values is 2, but 3 in line 1"),
+        ("#\n1 2\n 3\t4 5 # 6", "line 3, column 6: the number of values is 3, but 2 in line 2"),
         ("", "holds no numbers"),
         ("# nothing\n\n", "holds no numbers"),
         ("# SHAPE (2,)\n", "number of values is 0"),
@@ -423,6 +457,14 @@ def test_a_format_makes_the_numbers_short(fmt, row):
     assert format_array(np.array([1.0, -2.0]), fmt=fmt).splitlines()[-1] == row
 
 
+@pytest.mark.parametrize("ctype", SHORT_FORMS)
+def test_the_old_tools_short_forms_print_what_reads_back_nearly(ctype):
+    array = np.array([[0, 1, 12.0625]] if "f" in SHORT_FORMS[ctype] else [[0, 1, 12]], np.float32)
+    back = parse(format_array(array, fmt=SHORT_FORMS[ctype]))
+    np.testing.assert_allclose(back, array, atol=0.0005)
+    assert back.dtype == np.float32
+
+
 @pytest.mark.parametrize(
     "fmt", ["", "%s", "%x", "%.1f %.1f", "%.1f,", "%*d", "%(a)d", "%d\n", "%c"]
 )
@@ -478,7 +520,7 @@ def test_after_a_failure_the_old_file_stands_alone(tmp_path, monkeypatch):
     def full(_):
         raise OSError("no space left")
 
-    monkeypatch.setattr("cdb.files.text.os.fsync", full)
+    monkeypatch.setattr("cdb.files.places.os.fsync", full)
     with pytest.raises(OSError, match="no space left"):
         write(path, np.ones(4))
     assert read(path).tolist() == [0, 0, 0]

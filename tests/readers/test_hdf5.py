@@ -1,5 +1,7 @@
 """Runs in HDF5 of any origin."""
 
+import tracemalloc
+
 import h5py
 import numpy as np
 import pytest
@@ -32,6 +34,19 @@ def test_blocks_hold_no_more_than_asked(tmp_path):
 def test_a_frame_larger_than_a_block_is_one(tmp_path):
     with open_run(writers.plain(tmp_path / "dark.h5", n=2)) as run:
         assert [len(block.data) for block in run.blocks(nbytes=1)] == [1, 1]
+
+
+def test_memory_does_not_grow_with_the_run(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("raw", data=np.ones((400, 100, 100), dtype="u2"), compression="gzip")
+    with open_run(tmp_path / "a.h5") as run:
+        nbytes = 10 * run.source().frame_bytes
+        tracemalloc.start()
+        total = sum(int(block.data.sum()) for block in run.blocks(nbytes=nbytes))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert total == 400 * 100 * 100
+    assert peak < 3 * nbytes < 400 * 100 * 100
 
 
 def test_blocks_can_be_asked_for_twice(tmp_path):

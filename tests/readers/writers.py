@@ -167,6 +167,17 @@ def jungfrau(n: int, module: int = 1, cells: int = 2) -> dict[str, dict[str, np.
     }
 
 
+def datagrams(path: Path) -> list[bytes]:
+    """Return the datagrams of a file, one by one."""
+    whole, found = path.read_bytes(), []
+    while whole:
+        length = 12 + struct.unpack_from("<I", whole, 20)[0]
+        found.append(whole[:length])
+        whole = whole[length:]
+    return found
+
+
 def datagram(what: int, payload: bytes = b"", stamp: int = 5 << 32) -> bytes:
-    """Return a datagram of xtc2, as far as its header goes."""
+    """Return a datagram of xtc2 that holds one container of plain bytes, if any."""
+    payload = payload and struct.pack("<IHHI", 0, 0, 3, 12 + len(payload)) + payload
     return struct.pack("<QIIHHI", stamp, what << 24, 0, 0, 0, 12 + len(payload)) + payload
