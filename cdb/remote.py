@@ -256,17 +256,31 @@ class RemoteDatabase(Database):
         )
         answer = self._resolved({"detector": name, **given})
         versions = {ctype: _version(found) for ctype, found in answer["constants"].items()}
+        tag, seq = _tag_of(answer), answer["seq"]
+        asked = bool(given.keys() & {"as_of", "tag"})
+
+        def ask(run: int) -> Detector:
+            if tag is not None:
+                return self.detector(name, **{**given, "run": run, "tag": str(tag)})
+            # The present is asked first: as of an event some of other programs' would be missing.
+            present = None if asked else self.detector(name, **{**given, "run": run})
+            if present is not None and present.seq == seq:
+                return present
+            return self.detector(name, **{**given, "run": run, "as_of": seq})
+
         return self._handed_out(
             answer["detector"],
             name,
             given.get("experiment"),
             given.get("dbsuffix"),
             question,
-            answer["seq"],
-            _tag_of(answer),
+            seq,
+            tag,
             versions,
             _searched(answer),
             answer["server"],
+            asked=asked,
+            ask=ask,
         )
 
     # listing -----------------------------------------------------------------------------------

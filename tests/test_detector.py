@@ -23,6 +23,7 @@ from cdb.errors import (
     NotFound,
     WrongState,
 )
+from cdb.files import text
 from cdb.geometry.defaults import default_for
 from cdb.geometry.tree import format as written
 from cdb.packing import Asked, Packing
@@ -30,6 +31,7 @@ from cdb.photons import count_photons
 from cdb.pixel_constants import LoadingStatus
 from cdb.replaying import replayed
 from cdb.validity import RunRange
+from tests.programs import EPIX, OtherProgram
 
 PANEL = (512, 1024)
 TWO = "CAM 0 EPIX10KA:V1 0 0 0 0 0 0 0 0 0 0\nCAM 0 EPIX10KA:V1 1 50000 0 5 0 0 0 0 0 0\n"
@@ -161,6 +163,7 @@ def test_common_mode_is_a_list_of_numbers(db):
         ("epix100a_000001", "pedestals", np.ones((7, 8)), "pedestals", "WRONGSIZE"),
         ("epix100a_000001", "pixel_mask", np.full((704, 768), -1), "pixel_mask", "WRONGSIZE"),
         ("epix100a_000001", "pedestals", "a text", "pedestals", "UNREADABLE"),
+        ("epix100a_000001", "pedestals", [[1], [2, 3]], "pedestals", "UNREADABLE"),
         ("epix100a_000001", "notes", "a text", "pedestals", "NONFOUND"),
         ("epix100a_000001", "notes", "a text", "notes", "UNDEFINED"),
         ("epix100a_000001", "geometry", "no geometry", "geometry", "UNREADABLE"),
@@ -223,6 +226,43 @@ def test_another_run_is_looked_up_as_of_the_same_state(any_db):
         det.pedestals(0)
     with pytest.raises(BadRun):
         det.pedestals("x")
+
+
+@pytest.mark.parametrize("any_db", ["memory", "embedded", "mock", "service"], indirect=True)
+def test_what_left_since_is_there_for_another_run_too(any_db):
+    old = any_db.add([1], detector="opal_000001", ctype="common_mode", run=1, experiment="xpp1")
+    det = any_db.detector("opal_000001", experiment="xpp1", run=7)
+    any_db.retire(old.id, reason="wrong")
+    assert det.common_mode(3).tolist() == [1]
+
+
+@pytest.mark.parametrize("any_db", ["memory", "mock"], indirect=True)
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_other_programs_wrote_is_there_for_another_run_too(any_db, begun):
+    if begun:  # long before
+        any_db.add("ours", detector=EPIX, ctype="notes", experiment="xpp1", run=100)
+    for number, run in enumerate((1, 5), start=1):
+        OtherProgram(any_db.store).insert(
+            f"theirs {run}", number=number, run=run, second=2_000_000_000
+        )
+    det = any_db.detector(EPIX, experiment="xpp1", run=7)
+    if begun:
+        any_db.add("ours", detector=EPIX, ctype="notes", experiment="xpp1", run=2)
+    found = [det.for_run(run).calibconst["notes"][0] for run in (7, 3)]
+    assert found == ["theirs 5", "theirs 1"]
+
+
+def test_a_detector_of_an_lcls1_tree_answers_for_runs_and_travels(tmp_path):
+    folder = tmp_path / "calib" / "Epix100a::CalibV1" / "XppGon.0:Epix100a.1" / "pedestals"
+    folder.mkdir(parents=True)
+    for name, value in (("1-4", 1), ("5-end", 5)):
+        text.write(folder / f"{name}.data", np.full((704, 768), value, "float64"))
+    with cdb.open(f"lcls1://{tmp_path}/calib") as tree:
+        det = tree.detector("XppGon.0:Epix100a.1", run=7)
+        again = pickle.loads(pickle.dumps(det))
+        for one in (det, again):
+            assert (one.pedestals().max(), one.pedestals(3).max()) == (5, 1)
+            assert (one.pedestals().dtype, one.shape()) == ("float32", (704, 768))
 
 
 def test_another_run_of_a_tag_is_by_the_tag(db):
@@ -438,7 +478,7 @@ def test_the_common_mode_is_subtracted_in_place_or_told(db, random):
     assert det.common_mode_apply(None, frame) is None
     np.testing.assert_allclose(frame, before + change, atol=1e-5)
     assert abs(float(np.median(frame))) < 0.1
-    for off in (0, (0,)):
+    for off in (0, (0,), np.int64(0)):
         assert not det.common_mode_correction(None, frame, off).any()
     with pytest.raises(BadQuestion, match="cmpars is 5"):
         det.common_mode_apply(None, frame, 5)
@@ -446,11 +486,11 @@ def test_the_common_mode_is_subtracted_in_place_or_told(db, random):
 
 def test_photons_are_counted_in_good_pixels(pair, random):
     values = random.exponential(1, (2, 352, 384)).astype("float32") * 9.5
-    counted = pair.photons(values, adu_per_photon=9.5)
+    counted = pair.photons(9, values, adu_per_photon=9.5)
     good = pair.mask(calib=True, status=True, edges=True, central=True)
     assert not counted[good == 0].any()
     assert 0.5 < counted[good == 1].mean() < 1
-    everywhere = pair.photons(values, np.ones_like(values), 9.5)
+    everywhere = pair.photons(None, values, np.ones_like(values), 9.5)
     np.testing.assert_array_equal(everywhere, count_photons(values, adu_per_photon=9.5))
 
 
@@ -513,7 +553,9 @@ def test_a_frame_in_two_dimensions_is_its_own_image(db, random):
 @pytest.mark.parametrize(
     ("ask", "error", "says"),
     [
-        (lambda det: det.image(9), BadQuestion, "an image of what"),
+        (lambda det: det.image(9), BadQuestion, r"det.image\(run, nda\) is what it takes"),
+        (lambda det: det.image(np.zeros(3), 110.0), BadQuestion, "anything else by its name"),
+        (lambda det: det.photons(np.zeros(3), np.zeros(3)), BadQuestion, "anything else"),
         (lambda det: det.image(np.zeros((3, 352, 384))), BadArray, "are not of"),
         (lambda det: det.image(np.zeros((2, 384, 352))), BadArray, "are not of"),
         (lambda det: det.for_run(0).coords_x(), NotFound, "no geometry"),

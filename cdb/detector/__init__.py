@@ -10,10 +10,12 @@ for itself with its default only where ``default=True`` is given.
 """
 
 from collections.abc import Sequence
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdb.detector.masks import Masks
+from cdb.detector.pixels import run_and_array
 from cdb.detector.run import Run
 from cdb.errors import BadQuestion, shown
 
@@ -139,7 +141,7 @@ class Detector(Masks):
         divides = True
         if "pixel_gain" in self.calibconst:
             unit = self.calibconst.version("pixel_gain").meta.get("unit")
-            divides = calibration.gain_divides(unit or None, self.dettype)
+            divides = calibration.gain_divides(str(unit) if unit else None, self.dettype)
         there = self.calibconst
         return calibration.prepare(
             self.dettype,
@@ -211,17 +213,18 @@ class Detector(Masks):
 
     def photons(
         self,
-        nda_calib: "Array",
+        run: "Run | Array" = None,
+        nda_calib: "Array | None" = None,
         mask: "Array | None" = None,
         adu_per_photon: float = 1,
         thr_fraction: float = 0.9,
-        *,
-        run: Run = None,
     ) -> "NDArray[np.uint16]":
         """Return how many photons each pixel saw; see `cdb.photons.count_photons`.
 
         Parameters
         ----------
+        run : int, optional
+            The run; or, in the place of an event, the intensities.
         nda_calib : ndarray
             Calibrated intensities.
         mask : ndarray, optional
@@ -231,11 +234,10 @@ class Detector(Masks):
             Intensity of one photon.
         thr_fraction : float, optional
             From which sum on two neighbours are one photon.
-        run : int, optional
-            The run; without it the detector's own.
         """
         from cdb.photons import count_photons
 
+        run, nda_calib = run_and_array(run, nda_calib, "photons")
         there = self.for_run(run)
         if mask is None:
             placed = "geometry" in there.calibconst
@@ -296,12 +298,11 @@ class Detector(Masks):
         return text.read(fname)
 
 
-def _parameters(cmpars: Sequence[float] | int | None) -> Sequence[float] | None:
+def _parameters(cmpars: Sequence[float] | float | None) -> Sequence[float] | None:
     """Return parameters of a common mode; none for 0, None if they were not given."""
-    if cmpars is None:
-        return None
-    if isinstance(cmpars, int | float):
+    if isinstance(cmpars, Real):
         if cmpars:
             raise BadQuestion(f"cmpars is {shown(cmpars)}; it is a list of numbers, or 0 for off")
         return ()
-    return cmpars
+    # mypy does not take a float for a Real.
+    return cmpars  # type: ignore[return-value]

@@ -123,7 +123,11 @@ class Constants(OfRun):
         data, _ = self.calibconst[ctype]
         if not isinstance(data, np.ndarray | list):
             raise BadPayload(f"{ctype} of {self.name} is no array: {shown(data)}")
-        return pixel_constants.shaped(np.asarray(data), self.dettype, ctype)
+        try:
+            values = np.asarray(data)
+        except ValueError:  # rows of different lengths
+            raise BadPayload(f"{ctype} of {self.name} is no array: {shown(data)}") from None
+        return pixel_constants.shaped(values, self.dettype, ctype)
 
     def _default(self, ctype: str) -> "Array":
         import numpy as np

@@ -227,12 +227,7 @@ class Pixels(Constants):
         BadArray
             If the frame is not of the detector's pixels.
         """
-        import numpy as np
-
-        if isinstance(run, np.ndarray):
-            run, nda = None, run
-        if not isinstance(nda, np.ndarray):
-            raise BadQuestion("an image of what? det.image(nda) or det.image(run, nda)")
+        run, nda = run_and_array(run, nda, "image")
         there = self.for_run(run)
         if nda.ndim == 2 and self.dettype.lower() not in _PLACED:
             return nda.copy()
@@ -274,6 +269,25 @@ class Pixels(Constants):
         """Return y of the columns of an image [um]; see `indexes_xy`."""
         found = self.for_run(run)._map(default)
         return found.axes(pix_scale_size_um, _pair((0, y0_off_pix or 0)))[1]
+
+
+def run_and_array(run: "Run | Array", nda: "Array | None", call: str) -> "tuple[Run, Array]":
+    """Return a run and an array, where the array may stand in the place of an event.
+
+    Raises
+    ------
+    BadQuestion
+        If there is no array, or one too many.
+    """
+    import numpy as np
+
+    if isinstance(run, np.ndarray) and nda is None:
+        return None, run
+    if isinstance(run, np.ndarray) or not isinstance(nda, np.ndarray):
+        raise BadQuestion(
+            f"det.{call}(nda) or det.{call}(run, nda) is what it takes; anything else by its name"
+        )
+    return run, nda
 
 
 def _pair(offset: "Offset | None") -> "Offset | None":
