@@ -5,8 +5,8 @@ Knows no database: it is given the constants that hold for its run, and how to a
 The calls are those that scripts of LCLS-I make on ``psana.Detector``. A run number comes first, as
 there; without one the run that the detector was made for is meant. Calls that took an event take
 what it held: the raw data, or an array. Arrays have today's shapes, see `cdb.pixel_constants`;
-they are read-only, and kept for the run. A constant that is not there is an error, and stands in
-for itself with its default only where ``default=True`` is given.
+they are read-only, and kept for the run. A constant that is not there is an error; its default
+stands in only where ``default=True`` is given.
 """
 
 from collections.abc import Sequence
