@@ -7,6 +7,7 @@ gives psana's numbers.
 
 import logging
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +33,8 @@ class GeometryAccess:
     Parameters
     ----------
     path_or_text : str or Path, optional
-        A geometry file, or a geometry text of several lines. A file that does not exist makes an
-        object that is not valid.
+        A geometry file, or a geometry text. A file that does not exist makes an object that is
+        not valid.
     pbits : int
         Kept as `pbits`, nothing else.
     use_wide_pix_center : bool
@@ -90,12 +91,12 @@ class GeometryAccess:
         self.valid = False
         self.list_of_geos: list[GeometryObject] = []
         self.dict_of_comments: dict[int, str] = {}
-        if isinstance(path_or_text, str) and "\n" in path_or_text:
+        if isinstance(path_or_text, str) and _is_text(path_or_text):
             self.load_pars_from_str(path_or_text)
             return
         if path_or_text is not None:
             self.path = path_or_text
-        if self.path is not None and Path(self.path).exists():
+        if self.path is not None and os.path.exists(self.path):
             self.load_pars_from_file()
 
     def is_valid(self) -> bool:
@@ -137,13 +138,11 @@ class GeometryAccess:
 
     def _load(self, geometry: Geometry) -> None:
         parts = geometry.parts
-        keys = {part.key for part in parts}
-        tops = dict.fromkeys(part.parent_key for part in parts if part.parent_key not in keys)
         made = [self._made(part.parent, part.parent_index, part.name, part.index) for part in parts]
         for geo, part in zip(made, parts, strict=True):
             numbers = {name: getattr(part, name) for name in tree.NUMBERS} | {"z0": part.z}
             geo.set_geo_pars(**numbers)
-        made += [self._made(None, 0, *key) for key in tops]
+        made += [self._made(None, 0, *key) for key in pixels.tops(geometry)]
         groups: dict[tuple[str, int], GeometryObject] = {}
         for geo in made:
             groups.setdefault((geo.oname, geo.oindex), geo)
@@ -193,7 +192,7 @@ class GeometryAccess:
             text = self._old_text()
         else:
             text = tree.format(self.geometry)
-        Path(path).write_text(text, encoding="utf-8", errors="surrogateescape")
+        _write(Path(os.path.realpath(path)), text)
 
     def _old_text(self) -> str:
         comments = [f"# {self.dict_of_comments[key]}" for key in sorted(self.dict_of_comments)]
@@ -521,3 +520,18 @@ class GeometryAccess:
 
     def reset_cash(self) -> None:
         """Do nothing: there is no cache."""
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file as a whole or not at all."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8", errors="surrogateescape")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _is_text(path_or_text: str) -> bool:
+    """Return whether a string is a geometry text: several lines, or as many fields as a row has."""
+    return "\n" in path_or_text or len(path_or_text.split()) == 4 + len(tree.NUMBERS)

@@ -60,6 +60,13 @@ def top_part(key: Key) -> Part:
     return Part("", 0, key[0], key[1], 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
+def tops(geometry: Geometry) -> list[Key]:
+    """Return the frames that have no row of their own; the last holds everything."""
+    keys = {part.key for part in geometry.parts}
+    parents = dict.fromkeys(part.parent_key for part in geometry.parts)
+    return [key for key in parents if key not in keys]
+
+
 def branches(
     geometry: Geometry,
     *,
@@ -86,10 +93,8 @@ def branches(
         Linked to each other.
     """
     made = [replace(part, z0=part.z) for part in geometry.parts]
-    keys = {part.key for part in made}
-    tops = dict.fromkeys(part.parent_key for part in made if part.parent_key not in keys)
     nodes = []
-    for part in [*made, *map(top_part, tops)]:
+    for part in [*made, *map(top_part, tops(geometry))]:
         kind = segment(
             part.name,
             generation=generation,

@@ -1,5 +1,6 @@
 """GeometryAccess and GeometryObject: psana's names, and no memory of earlier calls."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -116,6 +117,12 @@ def test_a_path_or_a_text_is_loaded(tmp_path):
         assert same(geo.get_pixel_coords(), coords)
 
 
+def test_one_row_is_a_text_and_a_long_word_a_file_that_does_not_exist():
+    geo = GeometryAccess(f"D 0 {SMALL} 0  0 0 0  0 0 0  0 0 0")
+    assert geo.shape3d() == (1, 2, 3)
+    assert not GeometryAccess("x" * 10_000).is_valid()
+
+
 def test_an_empty_object_can_be_loaded_later(tmp_path):
     path = tmp_path / "0-end.data"
     geo = GeometryAccess(path)
@@ -168,6 +175,24 @@ def test_saving_loses_nothing(geo, tmp_path):
     again = GeometryAccess(tmp_path / "out")
     assert same(again.get_pixel_coords(), geo.get_pixel_coords())
     assert again.get_dict_of_comments() == geo.get_dict_of_comments()
+
+
+@pytest.mark.parametrize("step", ["write_text", "replace"])
+def test_a_file_is_written_whole_or_not_at_all(geo, tmp_path, monkeypatch, step):
+    geo.save_pars_in_file(tmp_path / "out")
+    before = (tmp_path / "out").read_text()
+    geo.move_geo("A", 0, 1)
+
+    def die(path, *_, **__):
+        if step == "write_text":
+            path.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path if step == "write_text" else os, step, die)
+    with pytest.raises(OSError, match="disk full"):
+        geo.save_pars_in_file(tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (tmp_path / "out").read_text() == before
 
 
 def test_saving_rounds_where_it_is_asked_to(geo, tmp_path):
