@@ -5,9 +5,11 @@ epix     version, carrier id 0 and 1, digital id  each ten decimal digits, joine
          0 and 1, analog id 0 and 1
 jungfrau module version, firmware version,        lower-case hexadecimal, joined by ``-``
          serial number
+older    the source, ``:`` written ``-``          ``CxiEndstation.0-Jungfrau.0``
 ======== ======================================== ============================================
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -95,6 +97,19 @@ def id_in(configuration: Mapping[str, Any]) -> str | None:
     if all(name in configuration for name in JUNGFRAU_NUMBERS[1:]):
         return jungfrau_id([configuration[name] for name in JUNGFRAU_NUMBERS[1:]])
     return None
+
+
+def id_of_source(source: str) -> str | None:
+    """Return the id of a jungfrau of LCLS-I whose configuration holds no numbers yet.
+
+    None of any other source.
+
+    Examples
+    --------
+    >>> id_of_source("CxiEndstation.0:Jungfrau.0"), id_of_source("CxiDs1.0:Cspad.0")
+    ('CxiEndstation.0-Jungfrau.0', None)
+    """
+    return source.replace(":", "-") if re.search(r":Jungfrau\.\d+$", source) else None
 
 
 def long_name(detector_type: str, ids: Sequence[str]) -> str:

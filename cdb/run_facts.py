@@ -35,6 +35,8 @@ class GainMode:
 def panels_of(run: Run, source: Source) -> list[str]:
     """Return the ids of the panels of a source, in their order; none where the run has none."""
     ids = [panel_ids.id_in(panel) for panel in run.configuration(source)]
+    if not any(ids):
+        ids = [panel_ids.id_of_source(source.name)]
     return [one for one in ids if one] if all(ids) else []
 
 

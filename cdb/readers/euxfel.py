@@ -8,7 +8,7 @@ frames, or be padding. A module is a source by itself, since modules lose trains
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -348,7 +348,7 @@ class _Layout:
     cells: int = 1
     entry: int | None = None
     has_gain: bool = False
-    beside: Mapping[str, str] = None  # type: ignore[assignment]
+    beside: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, source: str, frames: Dataset) -> "_Layout":
@@ -360,7 +360,7 @@ class _Layout:
             return cls(shape, beside=beside)
         if frames.name == "adc" and len(shape) == 3:
             return cls(shape[1:], shape[0], beside={"cell": "memoryCell"})
-        return cls(shape, beside={})
+        return cls(shape)
 
 
 def _frames_in(datasets: Sequence[Dataset]) -> dict[str, Dataset]:

@@ -314,7 +314,8 @@ def _plain(value: Any) -> Any:
     """Return a value of HDF5 as Python's own: compounds as mappings, large arrays as they are."""
     names = getattr(getattr(value, "dtype", None), "names", None)
     if names and getattr(value, "shape", ()) == ():
-        return {name.lstrip("_"): _plain(value[name]) for name in names}
+        words = {name: (value.dtype[name].metadata or {}).get("enum", {}) for name in names}
+        return {name.lstrip("_"): _worded(_plain(value[name]), words[name]) for name in names}
     if names:
         return [_plain(one) for one in value.reshape(-1)]
     if isinstance(value, np.ndarray) and value.ndim:
@@ -322,6 +323,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes | np.bytes_ | str):
         return _text(value)
     return value.item() if isinstance(value, np.generic | np.ndarray) else value
+
+
+def _worded(value: Any, words: Mapping[str, int]) -> Any:
+    """Return the word of an enumeration for its number; anything else as it stands."""
+    return next((word for word, number in words.items() if number == value), value)
 
 
 def _text(value: Any) -> str:

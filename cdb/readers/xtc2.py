@@ -268,8 +268,12 @@ class Xtc2Run(Run):
         parts = self._parts[source.name]
         numbers = [number for part in parts for number in sorted(part.panels(source.name))]
         order = np.argsort(numbers)
+        last = max(filter(selection.takes, range(len(self._events))), default=-1)
         for stamp, step, takes in _together([part.frames(source.name) for part in parts]):
-            if not selection.takes(step) or in_step.get(step, 0) >= selection.end:
+            full = in_step.get(step, 0) >= selection.end
+            if step > last or (step == last and full):
+                return  # psana would read all the rest
+            if full or not selection.takes(step):
                 continue
             frames = [frame for take in takes if (frame := take()) is not None]
             if len(frames) < len(parts):

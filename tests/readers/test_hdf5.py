@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
+from cdb import run_facts
 from cdb.errors import BadFile, BadQuestion, NotFound
 from cdb.readers import open_run
 from tests.readers import writers
@@ -152,7 +153,29 @@ def test_the_configuration_of_a_translated_run(translated):
 def test_what_was_recorded_is_listed(translated):
     keys = {(key.kind, key.name): key.shape for key in translated.recorded()}
     assert keys["data", "Epix::ElementV3/frame"] == (7, 6, 7)
-    assert ("configuration", "Epix::Config10kaV2/config") in keys
+    assert ("configuration", "Epix10ka.1::ConfigV3/config") in keys
+
+
+def test_a_translated_jungfrau_has_panels_and_a_gain_mode(tmp_path):
+    frames = np.full((2, 2, 8, 9), 3000 | 1 << 14, dtype="u2")
+    path = writers.translated(
+        tmp_path / "a.h5", {0: 2}, source="CxiEndstation.0:Jungfrau.0", frames=frames,
+        config=writers.jungfrau_config("ForcedGain1"),
+    )  # fmt: skip
+    with open_run(path) as run:
+        source = run.source()
+        ids = run_facts.panels_of(run, source)
+        assert ids == ["8000000020000-230920-20004002c", "8000000020000-230920-300"]
+        assert run_facts.long_name_of(source, ids) == "_".join(["jungfrau", *ids])
+        assert run_facts.configured_gain(run, source) == "ForcedGain1"
+        assert run_facts.gain_modes_of(run, source)[0].mode == "1"
+
+
+def test_a_jungfrau_without_numbers_is_known_by_its_source(tmp_path):
+    source = "CxiEndstation.0:Jungfrau.0"
+    path = writers.translated(tmp_path / "a.h5", {0: 2}, source=source)
+    with open_run(path) as run:
+        assert run_facts.panels_of(run, run.source()) == ["CxiEndstation.0-Jungfrau.0"]
 
 
 # Choosing ---------------------------------------------------------------------------------------

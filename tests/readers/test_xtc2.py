@@ -70,6 +70,19 @@ for name, path in (("epix", sys.argv[2]), ("jungfrau", sys.argv[3])):
             "keys": sorted({key.name for key in ours.recorded()})[:3],
         }
 
+# A run of two steps; what is behind the last wanted frame is not read.
+with open_run(sys.argv[7]) as ours:
+    told["steps"] = [[step.number, step.n_events] for step in ours.steps]
+    told["by_step"] = [[block.step, len(block.data)] for block in ours.blocks()]
+    told["second"] = [[block.step, len(block.data)] for block in ours.blocks(steps=[1], limit=1)]
+    told["modes"] = {step: gain.mode for step, gain in
+                     run_facts.gain_modes_of(ours, ours.source()).items()}
+    events = ours._streams[0].frames("epixquad")
+    taken = []
+    ours._streams[0].frames = lambda name: (taken.append(one) or one for one in events)
+    told["first"] = sum(len(block.data) for block in ours.blocks(steps=[0], limit=1))
+    told["looked_at"] = len(taken)
+
 # The words of random configurations, as psana works them out, and their modes.
 rng = np.random.default_rng(1)
 same = []
@@ -155,8 +168,12 @@ def told(tmp_path_factory):
     chain = [writers.datagram(2, noise), writers.datagram(4, noise), writers.datagram(12, noise)]
     (folder / "noise.xtc2").write_bytes(b"".join(chain))
     write_streams(folder / "streams")
+    parts = writers.datagrams(EPIX)
+    steps = [*parts, parts[2], parts[3], parts[5]]
+    (folder / "steps.xtc2").write_bytes(b"".join(steps))
     arguments = [sysconfig.get_paths()["purelib"], EPIX, JUNGFRAU, folder / "cut.xtc2",
-                 folder / "noise.xtc2", folder / "streams"]  # fmt: skip
+                 folder / "noise.xtc2", folder / "streams",
+                 folder / "steps.xtc2"]  # fmt: skip
     process = subprocess.Popen(
         [python, "-c", SCRIPT, *map(str, arguments)],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -209,6 +226,17 @@ def test_words_and_modes_of_any_configuration_are_psanas(told):
 
 def test_what_was_recorded_is_listed(told):
     assert told["epix"]["keys"] == ["asicPixelConfig", "detid", "raw.calib"]
+
+
+def test_steps_of_a_run(told):
+    assert told["steps"] == [[0, 2], [1, 1]]
+    assert told["by_step"] == [[0, 2], [1, 1]]
+    assert told["second"] == [[1, 1]]
+    assert told["modes"] == {"0": "FL", "1": "FL"}
+
+
+def test_what_is_behind_the_last_wanted_frame_is_not_read(told):
+    assert (told["first"], told["looked_at"]) == (1, 2)
 
 
 def test_streams_are_joined_by_their_stamps(told):

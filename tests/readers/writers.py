@@ -66,6 +66,20 @@ def epix_config(trbits: Sequence[int], map_: int) -> np.ndarray:
     return config
 
 
+def jungfrau_config(gain_mode: str) -> np.ndarray:
+    """Return the configuration of a jungfrau of two panels, as it is translated to HDF5."""
+    modes = {"Normal": 0, "FixedGain1": 1, "FixedGain2": 2, "ForcedGain1": 3, "ForcedGain2": 4}
+    panel = [("serialNumber", "u8"), ("moduleVersion", "u8"), ("firmwareVersion", "u8")]
+    fields = [("biasVoltage", "u4"), ("gainMode", h5py.enum_dtype(modes)),
+              ("moduleConfig", panel, (2,))]  # fmt: skip
+    config = np.zeros((), dtype=fields)
+    config["gainMode"] = modes[gain_mode]
+    config["moduleConfig"]["serialNumber"] = [0x20004002C, 0x300]
+    config["moduleConfig"]["moduleVersion"] = 0x8000000020000
+    config["moduleConfig"]["firmwareVersion"] = 0x230920
+    return config
+
+
 def translated(
     path: Path,
     cycles: Mapping[int, int],
@@ -79,7 +93,7 @@ def translated(
     made, done = frames if frames is not None else numbered(sum(cycles.values()), 6, 7), 0
     with h5py.File(path, "w") as file:
         if config is not None:
-            file[f"Configure:0000/Epix::Config10kaV2/{source}/config"] = config
+            file[f"Configure:0000/{source.partition(':')[2]}::ConfigV3/{source}/config"] = config
         for cycle, n in cycles.items():
             above = file.create_group(f"Configure:0000/Run:0000/CalibCycle:{cycle:04}")
             controls = np.array([(b"gain", cycle / 2)], dtype=[("name", "S16"), ("value", "f8")])
