@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA := ../shared/data/lcls1-calib
+# Those in Python whose names do not say so.
+SCRIPTS := $(filter-out %.py,$(shell grep -ls '^.!/usr/bin/env python3' scripts/*))
 # Tests at a time; many of them wait for a server, so one more than small machines have cores.
 WORKERS ?= 3
 
@@ -23,8 +25,8 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 check: install
-	$(BIN)/ruff check . scripts/mongo-for-tests scripts/nginx-for-tests scripts/psana-for-tests scripts/geometry-for-tests
-	$(BIN)/ruff format --check . scripts/mongo-for-tests scripts/nginx-for-tests scripts/psana-for-tests scripts/geometry-for-tests
+	$(BIN)/ruff check . $(SCRIPTS)
+	$(BIN)/ruff format --check . $(SCRIPTS)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -17,6 +17,7 @@ import adds
 import arrays
 import audits
 import filling
+import frames
 import geometry
 import inspections
 import lookups
@@ -70,6 +71,7 @@ def all_rooms(folder: Path, wire: str | None) -> dict[str, Callable[[], list[Row
         "inspections": inspections.rows,
         "arrays": lambda: arrays.rows(folder, wire),
         "service": lambda: service.rows(folder, wire),
+        "frames": frames.rows,
         "transfers": lambda: transfers.rows(folder),
         "geometry": geometry.rows,
         "text_files": lambda: text_files.rows((2000, 1000)),

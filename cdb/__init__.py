@@ -12,9 +12,10 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cdb.calibconst import Calibconst, Detector
+    from cdb.calibconst import Calibconst
     from cdb.constant import Version
     from cdb.database import Database
+    from cdb.detector import Detector
     from cdb.errors import CalibError, NotFound
     from cdb.opening import open  # noqa: A004 - users write cdb.open()
     from cdb.replaying import replay
@@ -30,7 +31,7 @@ _HOMES = {
     "CalibError": "errors",
     "Calibconst": "calibconst",
     "Database": "database",
-    "Detector": "calibconst",
+    "Detector": "detector",
     "NotFound": "errors",
     "Stamp": "stamps",
     "Version": "constant",

@@ -1,17 +1,16 @@
-"""A detector as an analysis sees it: ``det.calibconst['pedestals'] -> (data, meta)``.
+"""The constants of a detector, by type: ``det.calibconst['pedestals'] -> (data, meta)``.
 
 Knows no database: it is given the versions that hold, and how to read one.
 """
 
 import html
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from cdb import validity
 from cdb.constant import Version
 from cdb.errors import NotFound, WrongState
-from cdb.names import TagName
 from cdb.stamps import Cited, Stamp
 
 Read = Callable[[Version], Any]
@@ -165,39 +164,3 @@ def _cells(version: Version) -> tuple[str, ...]:
         str(meta.get("version", "")),
         str(meta.get("comment", "")),
     )
-
-
-@dataclass(frozen=True)
-class Detector:
-    """A detector for one run or time, as of one state of the database.
-
-    Attributes
-    ----------
-    name : str
-        Short name.
-    longname : str
-        As it was asked for.
-    experiment : str or None
-        Whose analysis it is.
-    run : int or None
-        For which run.
-    seq : int
-        S: the state of the database that all answers are as of.
-    calibconst : Calibconst
-        The constants, by type.
-    tag : TagName or None
-        The tag, and its revision, that all answers are by.
-    """
-
-    name: str
-    longname: str
-    experiment: str | None
-    run: int | None
-    seq: int
-    calibconst: Calibconst
-    tag: TagName | None = None
-
-    def __reduce__(self) -> Recipe:
-        """Pickle by reference, as the constants do."""
-        remake, arguments = self.calibconst.__reduce__()
-        return remake, (*arguments[:-1], "detector")

@@ -11,6 +11,7 @@
     │   └── BadRange                          bytes that a payload does not have
     ├── BadPayload          ValueError        data that cannot be stored or decoded
     │   └── UnsafePayload                     a pickle, and nobody allowed it
+    ├── BadArray            ValueError        an array that a calculation cannot take
     ├── BadFile             ValueError        a file that is not what it should be
     ├── BadDocument         ValueError        a document that a store cannot hold
     ├── BadQuery            ValueError        a query outside the common subset
@@ -107,6 +108,10 @@ class BadPayload(CalibError, ValueError):
 
 class UnsafePayload(BadPayload):
     """A pickle, which could run code; it is read only where the caller allows it by name."""
+
+
+class BadArray(CalibError, ValueError):
+    """An array whose shape, dtype or values a calculation cannot take."""
 
 
 class BadFile(CalibError, ValueError):

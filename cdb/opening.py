@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cdb.calibconst import Calibconst, Detector
+from cdb.calibconst import Calibconst
 from cdb.database import Database
+from cdb.detector import Detector
 from cdb.errors import BadQuestion
 from cdb.stores import open_store, path_in
 from cdb.stores.base import Store

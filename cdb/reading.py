@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from numbers import Integral
@@ -20,8 +20,9 @@ from cdb import (
     search,
 )
 from cdb.blobs import Blobs
-from cdb.calibconst import Calibconst, Detector
+from cdb.calibconst import Calibconst
 from cdb.constant import Version, version_of
+from cdb.detector import Detector
 from cdb.errors import BadQuestion, CalibError, NotFound, StoreUnavailable, shown
 from cdb.indexes import Indexes, Table, Winners
 from cdb.journal import Journal
@@ -658,6 +659,14 @@ class Readable:
         versions = self.versions(moment, self._indexes.winners(moment, places, question))
         _warn_of_foreign(moment, versions.values())
         searched = ", ".join(dict.fromkeys(place.database for place in places))
+
+        def ask(run: int) -> Detector:
+            cited = None if moment.tag is None else str(moment.tag)
+            return self.detector(
+                name, experiment=experiment, dbsuffix=dbsuffix, run=run, time=time, rule=rule,
+                as_of=None if cited else self._same_state(moment), tag=cited,
+            )  # fmt: skip
+
         return self._handed_out(
             short,
             name,
@@ -669,7 +678,17 @@ class Readable:
             versions,
             searched,
             self.server,
+            asked=moment.asked,
+            ask=ask,
         )
+
+    def _same_state(self, moment: Moment) -> Moment:
+        """Return the state of an earlier moment as it is read now.
+
+        If nobody asked for it by name, other programs' documents are there whenever they came:
+        as of an event only those before it would be.
+        """
+        return replace(self.journal.moment(moment.seq), asked=moment.asked)
 
     def _handed_out(
         self,
@@ -683,15 +702,20 @@ class Readable:
         versions: Mapping[str, Version],
         searched: str,
         server: str,
+        *,
+        asked: bool,
+        ask: Callable[[int], Detector],
     ) -> Detector:
         """Return a detector of the versions that hold, which another process can make again."""
         recipe = None
         if self.store.shared:
             from cdb.opening import remade  # above: it opens what is not open here
 
-            state = (seq, None) if tag is None else (None, str(tag))
-            asked = (question.run, question.time, question.rule, *state)
-            recipe = remade, (self.store.url, name, experiment, dbsuffix, *asked, "calibconst")
+            state: tuple[int | None, str | None] = (seq, None) if tag is None else (None, str(tag))
+            if not seq and not asked:  # as of no event at all nothing would be there
+                state = (None, None)
+            about = (question.run, question.time, question.rule, *state)
+            recipe = remade, (self.store.url, name, experiment, dbsuffix, *about, "calibconst")
         calibconst = Calibconst(
             f"{short}{_asked(question)}",
             versions,
@@ -709,7 +733,7 @@ class Readable:
                 rule=question.rule,
             ),
         )
-        return Detector(short, name, experiment, question.run, seq, calibconst, tag)
+        return Detector(short, name, experiment, question.run, seq, calibconst, tag, ask)
 
     def holding(
         self,

@@ -16,9 +16,9 @@ from cdb import names
 from cdb.actor import actor
 from cdb.affected import Affected
 from cdb.blobs import Blobs
-from cdb.calibconst import Detector
 from cdb.constant import Version, check_given
 from cdb.database import Database
+from cdb.detector import Detector
 from cdb.errors import BadQuestion, NotFound
 from cdb.lineage import Relative, relative_of
 from cdb.lookup import Question
@@ -256,17 +256,31 @@ class RemoteDatabase(Database):
         )
         answer = self._resolved({"detector": name, **given})
         versions = {ctype: _version(found) for ctype, found in answer["constants"].items()}
+        tag, seq = _tag_of(answer), answer["seq"]
+        asked = bool(given.keys() & {"as_of", "tag"})
+
+        def ask(run: int) -> Detector:
+            if tag is not None:
+                return self.detector(name, **{**given, "run": run, "tag": str(tag)})
+            # The present is asked first: as of an event some of other programs' would be missing.
+            present = None if asked else self.detector(name, **{**given, "run": run})
+            if present is not None and present.seq == seq:
+                return present
+            return self.detector(name, **{**given, "run": run, "as_of": seq})
+
         return self._handed_out(
             answer["detector"],
             name,
             given.get("experiment"),
             given.get("dbsuffix"),
             question,
-            answer["seq"],
-            _tag_of(answer),
+            seq,
+            tag,
             versions,
             _searched(answer),
             answer["server"],
+            asked=asked,
+            ask=ask,
         )
 
     # listing -----------------------------------------------------------------------------------

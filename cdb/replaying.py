@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from cdb import stamps
-from cdb.calibconst import Calibconst, Detector
+from cdb.calibconst import Calibconst
 from cdb.constant import Version
 from cdb.database import Database
+from cdb.detector import Detector
 from cdb.errors import BadQuestion, Corrupt, WrongServer, WrongState
 from cdb.names import TagName
 from cdb.opening import open_present

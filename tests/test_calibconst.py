@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import cdb
-from cdb.calibconst import Calibconst, Detector
+from cdb.calibconst import Calibconst
 from cdb.database import Database
+from cdb.detector import Detector
 from cdb.errors import CalibError, Corrupt, NotFound, WrongState
 
 EPIX = "epix10ka_000001"

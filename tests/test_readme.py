@@ -9,9 +9,9 @@ from tests.blocks import ID, Session, blocks_of, commands_in, masked
 
 ROOT = Path(__file__).parents[1]
 DOCS = (
-    "cli", "python", "tags", "compare", "audit", "watching", "gates", "provenance",
-    "geometry", "geometry-forms", "geometry-commands", "metrology", "text", "lcls1",
-    "lcls1-exchange",
+    "cli", "python", "tags", "compare", "audit", "watching", "gates", "provenance", "lcls1",
+    "lcls1-exchange", "raw", "text", "geometry", "geometry-forms", "geometry-commands", "metrology",
+    "detector",
 )  # fmt: skip
 PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in DOCS)]
 

@@ -62,6 +62,9 @@ COMMANDS = {
         "tag": ("tags", "Give states names: freeze, pin, advance, compare them."),
         "affected": ("tags", "Say what two states or tags answer differently."),
     },
+    "Raw data": {
+        "raw": ("raw", "Look into raw data: what a run holds, ids of panels, gain modes."),
+    },
     "Service": {
         "serve": ("serve", "Put the store on the network."),
         "token": ("tokens", "Say who may do what: create, list and revoke tokens."),

@@ -1,6 +1,7 @@
 """Commands about what a store holds: info, detectors, experiments."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from cdb.cli.command import command
 if TYPE_CHECKING:
     from cdb.database import Database
     from cdb.remote import RemoteDatabase
+    from cdb.sightings import Sighting
 
 
 @command(
@@ -127,29 +129,65 @@ def when(microseconds: int) -> str:
     return f"{datetime.fromtimestamp(microseconds // 1_000_000, UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
+_below = click.option(
+    "--below", "roots", multiple=True, metavar="FOLDER",
+    help="Look into the LCLS-I calib trees below it too; may be repeated.",
+)  # fmt: skip
+
+
 @command(
     "detectors",
     """
     cdb detectors
     cdb detectors --json
+    cdb detectors --below /cds/data/psdm
     """,
 )
+@_below
 @options.as_of
 @options.tag
 @options.json_
 @options.url
 def detectors_command(
-    as_of: int | str | None, tag: str | None, as_json: bool, url: str | None
+    roots: Sequence[str], as_of: int | str | None, tag: str | None, as_json: bool, url: str | None
 ) -> None:
-    """List the detectors: short name, types of constants, long name."""
+    """List the detectors: short name, types of constants, long name.
+
+    Those of trees, which have no short name, are listed by their source; their long name begins
+    with the name under which psana converts it.
+    """
     import cdb
 
     with cdb.open(url) as db:
         found = db.detectors(as_of=as_of, tag=tag)
+    found += _in_trees(roots)
     if as_json:
         output.as_json(found)
     else:
         _print_detectors(found)
+
+
+def _in_trees(roots: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the detectors of trees, each once."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for one in _seen_below(roots):
+        found.setdefault((one.detector, one.longname), set()).add(one.ctype)
+    return [
+        {"detector": name, "longname": longname, "ctypes": sorted(ctypes)}
+        for (name, longname), ctypes in sorted(found.items())
+    ]
+
+
+def _seen_below(roots: Sequence[str]) -> Iterator["Sighting"]:
+    from cdb import sightings
+
+    trees = [tree for root in roots for tree in sightings.trees_below(root)]
+    if roots and not trees:
+        output.say(f"no calib tree below {', '.join(roots)}, as <INS>/<exp>/calib")
+    with output.steps("looking through trees", lambda: len(trees)) as advance:
+        for tree in trees:
+            yield from sightings.in_tree(tree)
+            advance(1)
 
 
 @command(
@@ -157,24 +195,58 @@ def detectors_command(
     """
     cdb experiments
     cdb experiments --json
+    cdb experiments -d jungfrau -i CXI
+    cdb experiments -d cspad. --below /cds/data/psdm
     """,
 )
+@click.option("-d", "--detector", metavar="TEXT",
+              help="Detectors with this in their names; tells the runs too.")  # fmt: skip
+@click.option("-i", "--instrument", metavar="INS", help="Of this instrument: CXI, MFX, ...")
+@_below
 @options.as_of
 @options.tag
 @options.json_
 @options.url
 def experiments_command(
-    as_of: int | str | None, tag: str | None, as_json: bool, url: str | None
+    detector: str | None,
+    instrument: str | None,
+    roots: Sequence[str],
+    as_of: int | str | None,
+    tag: str | None,
+    as_json: bool,
+    url: str | None,
 ) -> None:
-    """List the experiments with their detectors."""
+    """List the experiments with their detectors; of some detector with types and runs."""
     import cdb
 
     with cdb.open(url) as db:
+        if detector is not None or instrument is not None or roots:
+            from cdb import sightings
+
+            seen = [*sightings.in_database(db, detector, as_of=as_of, tag=tag)]
+            seen += _seen_below(roots)
+            asked = {"detector": detector, "instrument": instrument}
+            _print_sightings([one for one in seen if one.fits(**asked)], as_json=as_json)
+            return
         found = db.experiments(as_of=as_of, tag=tag)
     if as_json:
         output.as_json(found)
     else:
         _print_experiments(found)
+
+
+def _print_sightings(seen: Sequence["Sighting"], *, as_json: bool) -> None:
+    if as_json:
+        output.as_json([{**asdict(one), "runs": list(one.runs)} for one in seen])
+        return
+    if not seen:
+        output.say("no such constants")
+    rows = [
+        {"experiment": one.experiment or "-", "detector": one.detector, "type": one.ctype,
+         "runs": ", ".join(one.runs), "in": one.where}
+        for one in seen
+    ]  # fmt: skip
+    output.table(rows, above="experiment", beneath=["runs"], optional=["in"])
 
 
 def print_contents(

@@ -38,9 +38,10 @@ WRITES = {
 }  # fmt: skip
 # What is about a folder or a file of this machine, and asks no store.
 TREE = {f"lcls1 {name}" for name in ("ls", "check", "path", "get", "deploy", "remove")}
+RAW = {f"raw {name}" for name in ("info", "keys", "panels", "find")}
 HERE = {
     "cache info", "cache verify", "cache clear", "bundle verify", "geometry default",
-    "geometry metrology", "dcs show", "dcs get", *TREE,
+    "geometry metrology", "dcs show", "dcs get", *TREE, *RAW,
 }  # fmt: skip
 READS = {*NAMES} - WRITES - HERE - {"completion", "serve"}
 # What is about the store as such, or names the states itself.

@@ -80,3 +80,36 @@ def test_info_as_of_an_earlier_state(ask, cdb, peds):
 def test_info_says_what_is_provisional(ask, cdb, peds):
     assert ask("info", "--as-of", "now")["provisional"] is True
     assert cdb("info", "--as-of", "now").stderr.count("provisional") == 1
+
+
+SOURCE = "CxiDs1.0:Cspad.0"
+
+
+@pytest.fixture
+def tree(folder):
+    """The calib tree of an experiment below a root."""
+    root = folder / "ds"
+    path = root / "CXI" / "cxi01516" / "calib" / "CsPad::CalibV1" / SOURCE / "pedestals"
+    path.mkdir(parents=True)
+    (path / "5-end.data").write_text("1 2\n")
+    return str(root)
+
+
+def test_detectors_of_trees_stand_beside_those_of_the_store(ask, peds, tree):
+    found = {one["detector"]: one for one in ask("detectors", "--below", tree)}
+    assert set(found) == {"epixhr2x2_000001", SOURCE}
+    assert found[SOURCE]["longname"] == f"cspad_0001_{SOURCE}"
+    assert found[SOURCE]["ctypes"] == ["pedestals"]
+
+
+def test_experiments_that_have_constants_of_a_detector(ask, cdb, peds, tree):
+    (found,) = ask("experiments", "-d", "cspad", "-i", "CXI", "--below", tree)
+    assert (found["experiment"], found["runs"]) == ("cxi01516", ["5-end"])
+    (found,) = ask("experiments", "-d", "epixhr", "--below", tree)
+    assert (found["experiment"], found["ctype"]) == ("rixx45619", "pedestals")
+    assert "no such constants" in cdb("experiments", "-i", "MEC").stderr
+
+
+def test_a_folder_without_trees_is_told_of(cdb, folder):
+    assert "no calib tree below" in cdb("detectors", "--below", str(folder)).stderr
+    assert "there is no folder" in cdb("detectors", "--below", "nowhere").stderr
