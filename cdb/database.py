@@ -276,6 +276,98 @@ class Database(Readable):
             If the bytes are not here and not there: they must be sent again. If the key was
             used for something else.
         """
+        return self._deployment(
+            encoded,
+            detector=detector,
+            ctype=ctype,
+            experiment=experiment,
+            dbsuffix=dbsuffix,
+            run=run,
+            run_end=run_end,
+            time=time,
+            fields=fields,
+            again=again,
+            dry_run=dry_run,
+            progress=progress,
+            key=key,
+            retired=retired,
+            recorded=recorded,
+            permit=permit,
+            may_read=may_read,
+        ).commit()
+
+    def deploy_together(
+        self,
+        several: Sequence[Mapping[str, Any]],
+        *,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> list[Version]:
+        """Add several constants of one detector by one event: all of them are seen, or none.
+
+        Behind a service they are added one after the other; what was added until then stays if
+        one fails, and the same call again adds the rest.
+
+        Parameters
+        ----------
+        several : sequence of mapping
+            For each what `deploy` takes, by name; each of another type, all of one detector.
+        dry_run : bool, optional
+            Only check.
+        progress : callable, optional
+            See `add`.
+
+        Returns
+        -------
+        versions : list of Version
+            In this order.
+
+        Raises
+        ------
+        BadQuestion
+            If they are of several detectors, or two of one type.
+        Refused
+            If the rules keep one of them out, or would put it into quarantine.
+        """
+        check_together(several)
+        if not dry_run and len(several) > 1:
+            self._committed(several, dry_run=True)  # what can be refused is, before anything else
+        return self._committed(several, dry_run=dry_run, progress=progress)
+
+    def _committed(
+        self,
+        several: Sequence[Mapping[str, Any]],
+        *,
+        dry_run: bool,
+        progress: Progress | None = None,
+    ) -> list[Version]:
+        made = [self._deployment(**each, dry_run=dry_run, progress=progress) for each in several]
+        refused = next((each.refused for each in made if each.refused), "")
+        # What is refused is only looked for.
+        return deployments.commit_together(self.journal, made, dry_run=dry_run or bool(refused))
+
+    def _deployment(
+        self,
+        encoded: "Encoded",
+        *,
+        detector: str,
+        ctype: str,
+        experiment: str | None = None,
+        dbsuffix: str | None = None,
+        run: int | str = 0,
+        run_end: int | str | None = "end",
+        time: Time | None = None,
+        fields: Mapping[str, Any] | None = None,
+        again: bool = False,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+        key: str | None = None,
+        retired: str = "",
+        recorded: bool = False,
+        permit: Callable[[Sequence[str]], None] | None = None,
+        may_read: Callable[[str], bool] | None = None,
+    ) -> deployments.Deployment:
+        """Return a deployment that waits to be committed; parameters are those of `deploy`."""
         names.check_ctype(ctype)
         detector = names.check_detector(detector)
         runs = RunRange.parse(run, run_end)
@@ -342,7 +434,7 @@ class Database(Readable):
             codes=verdict.codes if verdict is not None and not (refused or recorded) else "",
             refused=refused,
             retired=retired,
-        ).commit()
+        )
 
     def _judged(
         self,
@@ -589,3 +681,16 @@ class Database(Readable):
 
     def _commit(self, dry_run: bool, key: str | None = None) -> Any:
         return self.journal.rehearse if dry_run else partial(self.journal.commit, nonce=key)
+
+
+def check_together(several: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse constants that make no set."""
+    ctypes = [each["ctype"] for each in several]
+    twice = next((ctype for ctype in ctypes if ctypes.count(ctype) > 1), None)
+    if twice is not None:
+        raise BadQuestion(f"{twice} twice in one deployment; deploy them one after the other")
+    detectors = sorted({each["detector"] for each in several})
+    if len(detectors) > 1:
+        raise BadQuestion(
+            f"one deployment for {' and '.join(detectors)}; deploy to each detector by itself"
+        )

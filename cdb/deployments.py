@@ -121,6 +121,19 @@ class Deployment:
         version = version_of(made["document"], made["database"], made["collection"])
         return Version(version.id, version.database, version.collection, version.meta, new=True)
 
+    def came_to(self, event: Document) -> Version:
+        """Return the version that an event of `commit_together` made, or what was there."""
+        if self.existing is not None:
+            return version_of(self.existing, self.databases[0], self.detector)
+        made = next(
+            made
+            for made in event["versions"]
+            if (made["database"], made["collection"]) == (self.databases[0], self.detector)
+            and made.get("document", {}).get("ctype") == self.document["ctype"]
+        )
+        version = version_of(made["document"], made["database"], made["collection"])
+        return Version(version.id, version.database, version.collection, version.meta, new=True)
+
     def _check_repeated(self, event: Document) -> None:
         """Refuse a nonce under which something else was committed."""
         check_repeated(event, "add", QUARANTINE)
@@ -263,6 +276,56 @@ class Deployment:
         except NotFound:
             return False
         return hashlib.sha256(data).hexdigest() == str(self.document["sha256"])
+
+
+def commit_together(
+    journal: Journal, several: Sequence[Deployment], *, dry_run: bool = False
+) -> list[Version]:
+    """Commit several deployments by one event: all of them, or none.
+
+    Parameters
+    ----------
+    journal : Journal
+        Of the store.
+    several : sequence of Deployment
+        Of one detector, each of another type of constant.
+    dry_run : bool, optional
+        Only check.
+
+    Returns
+    -------
+    versions : list of Version
+        In the order of the deployments; of one that is there already, what is there.
+
+    Raises
+    ------
+    Refused
+        If the rules keep one of them out, or would put it into quarantine: the others would be
+        seen without it.
+    """
+    waiting = next((each for each in several if each.codes), None)
+    if waiting is not None and len(several) > 1:
+        raise Refused(
+            f"{waiting.document['ctype']} of {waiting.detector} would be put into quarantine "
+            f"({waiting.codes}), and the others seen without it; mend it, or add them one by one"
+        )
+
+    def propose(moment: Moment) -> Proposal | None:
+        made = [each.propose(moment) for each in several]
+        new = [proposal for proposal in made if proposal is not None]
+        if not new:
+            return None
+        return Proposal(
+            new[0].action,
+            "; ".join(filter(None, dict.fromkeys(proposal.reason for proposal in new))),
+            lambda seq, at: [made for proposal in new for made in proposal.build(seq, at)],
+            keys=frozenset().union(*(proposal.keys for proposal in new)),
+            uploads=frozenset().union(*(proposal.uploads for proposal in new)),
+            blobs=frozenset().union(*(proposal.blobs for proposal in new)),
+        )
+
+    event = journal.rehearse(propose) if dry_run else journal.commit(propose)
+    return [each.came_to(event or {"versions": []}) for each in several]
 
 
 def check_repeated(event: Document, *actions: str) -> None:

@@ -17,9 +17,9 @@ from cdb.actor import actor
 from cdb.affected import Affected
 from cdb.blobs import Blobs
 from cdb.constant import Version, check_given
-from cdb.database import Database
+from cdb.database import Database, check_together
 from cdb.detector import Detector
-from cdb.errors import BadQuestion, NotFound
+from cdb.errors import BadQuestion, NotFound, Refused
 from cdb.lineage import Relative, relative_of
 from cdb.lookup import Question
 from cdb.remote_journal import RemoteJournal
@@ -133,6 +133,22 @@ class RemoteDatabase(Database):
         # The service files it in the other database too; whether one may, it knows then.
         self.upload(database, encoded.data, sha256=encoded.sha256, progress=progress)
         return self._post_constant(content, key)
+
+    @like(Database.deploy_together)
+    def deploy_together(self, given: Given) -> list[Version]:
+        """See `Database.deploy_together`; all are rehearsed before the first is added."""
+        several, progress = given["several"], given.get("progress")
+        check_together(several)
+        made = [self.deploy(**each, dry_run=True) for each in several]
+        waiting = next((version for version in made if version.state == "quarantined"), None)
+        if waiting is not None and len(several) > 1:
+            raise Refused(
+                f"{waiting.ctype} of {waiting.detector} would be put into quarantine, and the "
+                "others seen without it; mend it, or add them one by one"
+            )
+        if given["dry_run"]:
+            return made
+        return [self.deploy(**each, progress=progress) for each in several]
 
     def _registered(self, longname: str) -> str:
         """Return the short name of a long one, which gets one if it is new."""

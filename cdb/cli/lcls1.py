@@ -244,7 +244,7 @@ def deploy_command(
     from cdb.files.lcls1_deploy import Deployment, Modes
 
     deployment = Deployment(
-        calib, source, ctype, file, _runs(runs), group=group, comment=comment, fmt=fmt,
+        calib, source, ctype, file, runs_of(runs), group=group, comment=comment, fmt=fmt,
         modes=Modes(dirmode, filemode, unix_group), check_shape=not any_size, report=_passed_over,
     )  # fmt: skip
     done = deployment.plan() if dry_run else deployment.commit()
@@ -377,7 +377,8 @@ def _chosen(calib: Path, source: str, ctype: str, run: int, group: str | None) -
     return path
 
 
-def _runs(text: str) -> "RunRange":
+def runs_of(text: str) -> "RunRange":
+    """Return the runs of a text, as files are called by them: 7-20, 7-end, 7."""
     from cdb.validity import RunRange
 
     begin, dash, end = text.removesuffix(".data").partition("-")

@@ -71,6 +71,7 @@ COMMANDS = {
     },
     "LCLS-I": {
         "lcls1": ("lcls1", "Look after a calibration tree: list, check, deploy, remove."),
+        "deploy": ("deploy", "Deploy from repositories: constants, geometry, gains."),
         "dcs": ("dcs", "Look into the HDF5 files of the old dcs command."),
     },
     "As in psana": {

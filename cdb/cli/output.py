@@ -31,6 +31,12 @@ def tell(text: str) -> None:
     click.echo(printable(text))
 
 
+def tell_lines(text: str) -> None:
+    """Print the lines of a result, each by itself."""
+    for line in text.splitlines():
+        tell(line)
+
+
 def say(text: str) -> None:
     """Print a message to stderr in one line, where it disturbs no pipe."""
     click.echo(f"cdb: {printable(' '.join(text.split()))}", err=True)

@@ -1,0 +1,163 @@
+"""Which constants are asked for: of which detector, made of which panels, of which time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from typing import Self
+
+from cdb import lcls1_names, names
+from cdb.errors import CalibError, NotFound
+from cdb.files import repository
+
+# Of these the panels have ids that tell them from each other.
+WITH_IDS = ("epix100", "epix10k", "jungfrau")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A detector at a time.
+
+    Attributes
+    ----------
+    detector : str
+        A source, a short or a long name.
+    ids : tuple of str
+        Of its panels, in their order; empty where nobody says.
+    stamp : str or None
+        The time, 14 digits by SLAC's clock; None for the newest there is.
+    time : datetime or None
+        The same, in UTC: from when on the constants hold.
+    shape : tuple of int or None
+        Of a frame, where a run told it.
+    """
+
+    detector: str
+    ids: tuple[str, ...] = ()
+    stamp: str | None = None
+    time: datetime | None = None
+    shape: tuple[int, ...] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        detector: str,
+        *,
+        ids: Sequence[str] = (),
+        stamp: str | None = None,
+        run: str | None = None,
+    ) -> Self:
+        """Return what is asked for, as users say it.
+
+        Parameters
+        ----------
+        detector : str
+            A source (``CxiDs1.0:Jungfrau.0``), a short or a long name; a long one says the ids.
+        ids : sequence of str, optional
+            Of the panels; several in one text are joined by ``_``.
+        stamp : str, optional
+            A time as `cdb.files.repository.parse_stamp` takes it; or the number of a run, up to
+            9999, whose time is read from raw data.
+        run : str, optional
+            Raw data: a file, a folder, ``exp=...:run=...:dir=...``, that say what is not given.
+
+        Raises
+        ------
+        BadName, BadTime
+            If something is none.
+        CalibError
+            If the raw data do not tell.
+        """
+        names.check_detector(detector)
+        source = lcls1_names.source_in(detector)
+        known = tuple(one for each in ids for one in each.split("_") if one)
+        if not known and source is None and not names.is_short_name(detector):
+            known = names.panel_ids(detector)
+        asked = cls(source or detector, known)
+        if stamp is not None:
+            digits = repository.parse_stamp(stamp)
+            asked = cls(asked.detector, known, digits, repository.time_of_stamp(digits))
+        return asked if run is None else asked._filled(run)
+
+    @property
+    def dettype(self) -> str:
+        """Detector type, in small letters, as repositories call it."""
+        return repository.dettype_of(self.detector)
+
+    @property
+    def source(self) -> str | None:
+        """The source of LCLS-I, if it is named by one."""
+        return lcls1_names.source_in(self.detector)
+
+    @cached_property
+    def id(self) -> str:
+        """What folders of a repository are called by: the ids of the panels, or the source.
+
+        Raises
+        ------
+        NotFound
+            If nobody says the ids.
+        """
+        if self.ids:
+            return "_".join(self.ids)
+        if self.source is None or self.dettype.startswith(WITH_IDS):
+            raise NotFound(
+                f"the ids of the panels of {self.detector} are not given, and its constants are "
+                "kept by them; give --id, or raw data that tell them (--raw, `cdb raw panels`)"
+            )
+        return repository.name_of_source(self.source)
+
+    def _filled(self, run: str) -> Self:
+        """Return the same with what raw data tell and nobody said."""
+        from cdb import readers, run_facts
+
+        with readers.open_run(run) as opened:
+            begin = opened.begin
+            try:
+                source = opened.source(self.detector)
+            except NotFound:
+                source = opened.source(None)
+            ids = self.ids or tuple(run_facts.panels_of(opened, source))
+        if self.stamp is not None:
+            return replace(self, ids=ids, shape=source.shape)
+        if begin is None:
+            raise NotFound(f"{run} does not say when it began; give the time with -t")
+        stamp = repository.stamp_of(begin)
+        return replace(self, ids=ids, stamp=stamp, time=begin, shape=source.shape)
+
+    def before(self) -> str:
+        """Return the time for a sentence."""
+        return "" if self.stamp is None else f" at or before {self.stamp}"
+
+
+def run_of_stamp(text: str | None) -> int | None:
+    """Return the number of a run that is given in place of a time, as the old tools take it.
+
+    Examples
+    --------
+    >>> run_of_stamp("260"), run_of_stamp("20160318190730")
+    (260, None)
+    """
+    if text is None or not text.isascii() or not text.isdecimal() or int(text[:20]) > 9999:
+        return None
+    return int(text)
+
+
+def stamp_of_run(dataset: str, number: int) -> str:
+    """Return the time of a run of a dataset, 14 digits.
+
+    Raises
+    ------
+    NotFound
+        If it cannot be told; the sentence says why, and what to give instead.
+    """
+    from cdb import readers
+
+    why = "it does not say when it began"
+    try:
+        with readers.open_run(dataset) as opened:
+            if opened.begin is not None:
+                return repository.stamp_of(opened.begin)
+    except CalibError as error:
+        why = str(error)
+    raise NotFound(f"the time of run {number} is not known: {why}; give it, -t YYYYmmddHHMMSS")
