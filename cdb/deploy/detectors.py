@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Self
 
 from cdb import lcls1_names, names
-from cdb.errors import CalibError, NotFound
+from cdb.errors import BadFile, BadQuestion, BadRun, CalibError, NotFound
 from cdb.files import repository
 
 # Of these the panels have ids that tell them from each other.
@@ -109,6 +109,12 @@ class Asked:
 
     def _filled(self, run: str) -> Self:
         """Return the same with what raw data tell and nobody said."""
+        try:
+            return self._told_by(run)
+        except (BadFile, BadQuestion, BadRun) as error:
+            raise BadFile(f"{error}; or give the time with -t and ids with --id") from None
+
+    def _told_by(self, run: str) -> Self:
         from cdb import readers, run_facts
 
         with readers.open_run(run) as opened:
