@@ -7,11 +7,11 @@ from typing import Any
 
 from cdb.deploy.detectors import WITH_IDS, Asked
 from cdb.deploy.ready import File, Ready, digested
-from cdb.errors import BadName, BadQuestion, NotFound
+from cdb.errors import BadName, BadQuestion, NotFound, shown
 from cdb.files import formats, repository
 from cdb.files.lcls1 import Report, warn
 from cdb.geometry import defaults, tree
-from cdb.geometry.tree import Geometry, Part
+from cdb.geometry.tree import Geometry, Key, Part
 
 CTYPE = "geometry"
 # Of a rayonix, unbinned [um]: 85.00 mm for 1920 pixels.
@@ -190,14 +190,14 @@ def place(geometry: Geometry, placement: Placement) -> Geometry:
     return geometry
 
 
-def _renamed(geometry: Geometry, top: tuple[str, int], name: str) -> Geometry:
+def _renamed(geometry: Geometry, top: Key, name: str) -> Geometry:
+    taken = {part.key for part in geometry.parts}
+    if len(name.split()) != 1 or name[0] == "#" or (name, top[1]) in taken:
+        raise BadName(f"{shown(name)} cannot be the name of the frame that holds all others")
     parts = tuple(
         replace(part, parent=name) if part.parent_key == top else part for part in geometry.parts
     )
-    made = replace(geometry, parts=parts)
-    if not name or len(name.split()) != 1 or made.top != (name, top[1]):
-        raise BadName(f"{name!r} cannot be the name of the frame that holds all others")
-    return made
+    return replace(geometry, parts=parts)
 
 
 def _with_matrix(geometry: Geometry, matrix: tuple[int, int, int]) -> Geometry:
