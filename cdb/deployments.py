@@ -195,6 +195,11 @@ class Deployment:
         return self.document.get("gate") == QUARANTINED
 
     @property
+    def waiting(self) -> list[Document]:
+        """What the rules found, if it is for this that it is put into quarantine."""
+        return list(self.document.get("findings", [])) if self._waits else []
+
+    @property
     def _leaves(self) -> bool:
         return self._waits or bool(self.retired)
 
@@ -278,6 +283,29 @@ class Deployment:
         return hashlib.sha256(data).hexdigest() == str(self.document["sha256"])
 
 
+def check_seen_together(ctype: str, detector: str, findings: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse one of several constants that the rules would put into quarantine.
+
+    Parameters
+    ----------
+    ctype, detector : str
+        Which one.
+    findings : sequence of mapping
+        Why it would be put there; none if it is not.
+
+    Raises
+    ------
+    Refused
+        Naming what was found.
+    """
+    if findings:
+        why = "; ".join(str(finding.get("message", "")) for finding in findings)
+        raise Refused(
+            f"{ctype} of {detector} would be put into quarantine ({why}), and the others be seen "
+            "without it, so none is added; mend it, or say other --gates"
+        )
+
+
 def commit_together(
     journal: Journal, several: Sequence[Deployment], *, dry_run: bool = False
 ) -> list[Version]:
@@ -303,12 +331,9 @@ def commit_together(
         If the rules keep one of them out, or would put it into quarantine: the others would be
         seen without it.
     """
-    waiting = next((each for each in several if each.codes), None)
-    if waiting is not None and len(several) > 1:
-        raise Refused(
-            f"{waiting.document['ctype']} of {waiting.detector} would be put into quarantine "
-            f"({waiting.codes}), and the others seen without it; mend it, or add them one by one"
-        )
+    if len(several) > 1:
+        for each in several:
+            check_seen_together(each.document["ctype"], each.detector, each.waiting)
 
     def propose(moment: Moment) -> Proposal | None:
         made = [each.propose(moment) for each in several]

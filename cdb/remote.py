@@ -12,14 +12,14 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
-from cdb import names
+from cdb import deployments, names
 from cdb.actor import actor
 from cdb.affected import Affected
 from cdb.blobs import Blobs
 from cdb.constant import Version, check_given
 from cdb.database import Database, check_together
 from cdb.detector import Detector
-from cdb.errors import BadQuestion, NotFound, Refused
+from cdb.errors import BadQuestion, NotFound
 from cdb.lineage import Relative, relative_of
 from cdb.lookup import Question
 from cdb.remote_journal import RemoteJournal
@@ -140,12 +140,9 @@ class RemoteDatabase(Database):
         several, progress = given["several"], given.get("progress")
         check_together(several)
         made = [self.deploy(**each, dry_run=True) for each in several]
-        waiting = next((version for version in made if version.state == "quarantined"), None)
-        if waiting is not None and len(several) > 1:
-            raise Refused(
-                f"{waiting.ctype} of {waiting.detector} would be put into quarantine, and the "
-                "others seen without it; mend it, or add them one by one"
-            )
+        for version in made if len(several) > 1 else ():
+            found = version.findings if version.state == "quarantined" else []
+            deployments.check_seen_together(version.ctype, version.detector, found)
         if given["dry_run"]:
             return made
         return [self.deploy(**each, progress=progress) for each in several]

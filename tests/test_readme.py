@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = (
     "cli", "python", "tags", "compare", "audit", "watching", "gates", "provenance", "lcls1",
     "lcls1-exchange", "raw", "text", "geometry", "geometry-forms", "geometry-commands", "metrology",
-    "detector",
+    "detector", "lcls1-tools",
 )  # fmt: skip
 PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in DOCS)]
 

@@ -221,39 +221,48 @@ def _print(
         would = "would be " if dry_run and change.is_new else ""
         output.tell(f"{change.ready.ctype} of {_name(change, plan)} {would}{done}")
         if not brief:
-            output.fields(_fields(change, plan, dry_run=dry_run), indent="  ")
+            _tell(_fields(change, plan, dry_run=dry_run))
             if change.is_new:
                 output.table(_rows(change))
+
+
+def _tell(fields: dict[str, Sequence[str]]) -> None:
+    """Print names and values, each value on one line: a path that is folded cannot be copied."""
+    width = max(map(len, fields))
+    for name, values in fields.items():
+        for number, value in enumerate(values):
+            output.tell(f"  {'' if number else name:<{width}}  {value}")
 
 
 def _name(change: "Change", plan: "Plan") -> str:
     return change.version.detector if change.version else plan.asked.detector
 
 
-def _fields(change: "Change", plan: "Plan", *, dry_run: bool) -> dict[str, object]:
+def _fields(change: "Change", plan: "Plan", *, dry_run: bool) -> dict[str, Sequence[str]]:
     from cdb import payload
     from cdb.cli import versions
 
     ready, version = change.ready, change.version
     known = version is not None and not (dry_run and version.new)
-    told = {
-        "id": version.id if known and version else "",
-        "S": version.seq if known and version else "",
-        "in": ", ".join(change.places),
-        "data": payload.describe(ready.data),
-        "unit": ready.unit or "",
+    backup = change.done.backup if change.done else None
+    told: dict[str, Sequence[str]] = {
+        "id": [version.id] if known and version else [],
+        "S": [str(version.seq)] if known and version else [],
+        "in": change.places if change.done else [", ".join(change.places)],
+        "data": [payload.describe(ready.data)],
+        "unit": [ready.unit] if ready.unit else [],
         "from": _named(ready.files),
-        "runs": plan.runs,
-        "valid from": versions.moment(version) if version else "",
-        "backup": change.done.backup.name if change.done and change.done.backup else "",
+        "runs": [str(plan.runs)],
+        "valid from": [versions.moment(version)] if version else [],
+        "backup": [backup.name] if backup else [],
     }
-    return {name: value for name, value in told.items() if value != ""}
+    return {name: values for name, values in told.items() if values}
 
 
-def _named(made_from: "Sequence[File]") -> str:
+def _named(made_from: "Sequence[File]") -> list[str]:
     paths = [str(file.path) for file in made_from]
-    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
-    return ", ".join(paths[:_NAMED]) + more
+    more = [f"and {len(paths) - _NAMED} more"] if len(paths) > _NAMED else []
+    return [*paths[:_NAMED], *more]
 
 
 def _rows(change: "Change") -> list[dict[str, str]]:

@@ -10,6 +10,9 @@ from typing import NoReturn
 from cdb.cli import output
 from cdb.errors import CalibError
 
+# As the old programs took their modes; as octal digits they would mean others.
+_DECIMAL = {"1533": "2775", "436": "664"}
+
 
 def parser(says: str, today: str) -> argparse.ArgumentParser:
     """Return a parser of the options that these programs share; it says what is typed today."""
@@ -39,6 +42,9 @@ def add_modes(made: argparse.ArgumentParser) -> None:
 
 def modes(said: argparse.Namespace) -> list[str]:
     """Return who may do what, in today's options."""
+    for name, mode in (("dirmode", said.dirmode), ("filemode", said.filemode)):
+        if mode in _DECIMAL:
+            stop(f"--{name} {mode} is decimal; write {_DECIMAL[mode]}, as chmod takes it")
     group = ["--unix-group", said.group] if said.group else []
     return ["--dirmode", said.dirmode, "--filemode", said.filemode, *group]
 

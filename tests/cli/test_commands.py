@@ -34,14 +34,15 @@ WRITES = {
     "token create", "token revoke", "export archive", "import archive", "bundle make", "purge",
     "export lcls1", "import lcls1",
     "tag create", "tag move", "tag pin", "tag unpin", "tag advance", "tag delete",
-    "approve", "geometry move", "geometry rotate",
+    "approve", "geometry move", "geometry rotate", "deploy constants", "deploy geometry",
+    "deploy jungfrau-gains", "deploy common-mode",
 }  # fmt: skip
 # What is about a folder or a file of this machine, and asks no store.
 TREE = {f"lcls1 {name}" for name in ("ls", "check", "path", "get", "deploy", "remove")}
 RAW = {f"raw {name}" for name in ("info", "keys", "panels", "find")}
 HERE = {
     "cache info", "cache verify", "cache clear", "bundle verify", "geometry default",
-    "geometry metrology", "dcs show", "dcs get", *TREE, *RAW,
+    "geometry metrology", "deploy link", "dcs show", "dcs get", *TREE, *RAW,
 }  # fmt: skip
 READS = {*NAMES} - WRITES - HERE - {"completion", "serve"}
 # What is about the store as such, or names the states itself.
