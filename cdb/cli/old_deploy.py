@@ -93,12 +93,12 @@ def jungfrau_in(said: argparse.Namespace) -> argparse.Namespace:
             said.exp, said.run = asked.experiment, next(iter(asked.runs), None)
         if said.det is None and said.dsname:
             with open_run(said.dsname) as opened:
-                said.det = opened.source(said.source).name
+                said.det = source_in(opened.source(said.source).name.partition("/")[0])
                 said.exp, said.run = said.exp or opened.experiment, said.run or opened.number
     except CalibError as error:
         stop(f"{error}; or give the whole source with -s, the time with -t and ids with --id", 1)
     if said.det is None:
-        stop("which data? give -d, or the whole source with -s, -t and --id")
+        stop("which detector? give -d with data that name it, or the whole source with -s")
     if said.runrange is None and said.run is None:
         stop("for which runs? give --runs, as 7-end")
     said.runrange = said.runrange or f"{said.run}-end"

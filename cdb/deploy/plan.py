@@ -138,7 +138,8 @@ class Plan:
         CalibError
             What `commit` raises, as far as it is known now.
         """
-        return [*self._to_store(dry_run=True), *self._to_tree(dry_run=True)]
+        deployments = self._deployments()
+        return [*self._to_store(dry_run=True), *self._to_tree(deployments, dry_run=True)]
 
     def commit(self, *, progress: Progress | None = None) -> list[Change]:
         """Put the constants there.
@@ -159,10 +160,9 @@ class Plan:
             As `Database.deploy_together` and `Deployment` do. What can be refused is refused
             before anything is written.
         """
-        if self.calib is not None:
-            self._deployments()
+        deployments = self._deployments()
         made = self._to_store(dry_run=False, progress=progress)
-        return [*made, *self._to_tree(dry_run=False)]
+        return [*made, *self._to_tree(deployments, dry_run=False)]
 
     # a store -----------------------------------------------------------------------------------
 
@@ -223,11 +223,10 @@ class Plan:
 
     # a tree ------------------------------------------------------------------------------------
 
-    def _to_tree(self, *, dry_run: bool) -> list[Change]:
-        if self.calib is None:
-            return []
+    def _to_tree(self, deployments: Sequence[Deployment], *, dry_run: bool) -> list[Change]:
         changes = []
-        for ready, deployment in zip(self.ready, self._deployments(), strict=True):
+        # None at all without a tree.
+        for ready, deployment in zip(self.ready, deployments, strict=False):
             there = _holds(deployment.path, deployment.data)
             done = deployment.plan() if dry_run else deployment.commit()
             runs = tuple(_along(done.before, done.after))
@@ -242,8 +241,8 @@ class Plan:
 
     def _deployments(self) -> list[Deployment]:
         """Return the files to be put into the tree: all that can be refused is, now."""
-        assert self.calib is not None
-        assert self.asked.source is not None
+        if self.calib is None or self.asked.source is None:
+            return []
         made = []
         for ready in self.ready:
             comment = "; ".join(filter(None, [self.comment, *ready.notes]))
