@@ -157,3 +157,20 @@ def test_a_link_of_a_source_needs_no_alias(geometry):
     path = Link(home, Asked.of(CSPAD, stamp="20230101"), "cspad_default.data").add()
     assert path.name == "cspad_CxiDs1-0-Cspad-0_20230101000000.data"
     assert not (home / ".aliases.txt").exists()
+
+
+def test_stopped_between_alias_and_link_the_same_again_makes_the_link(geometry, monkeypatch):
+    home = geometry / "epix10ka2m"
+    (home / "survey.txt").write_text(QUADS.format("survey"))
+    link = Link(home, Asked.of(EPIX2M, ids=["9-9"], stamp="20241003"), "survey.txt")
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(repository, "add_link", stop)
+    with pytest.raises(KeyboardInterrupt):
+        link.add()
+    monkeypatch.undo()
+    assert repository.alias_of(aliases(home), "9-9") == "0003"
+    assert link.add().name == "epix10ka2m_0003_20241003000000.data"
+    assert len(repository.read_aliases(aliases(home))) == 2
