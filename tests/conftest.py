@@ -19,11 +19,13 @@ EPIX = "epix_000001"
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _no_cache_of_the_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep payloads of remote stores out of the home of who runs the tests."""
+def _nothing_of_the_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the home and the settings of who runs the tests out of them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CDB_CACHE", str(tmp_path_factory.mktemp("cache", numbered=True)))
         patch.delenv("CDB_GATES", raising=False)
+        # What runs several tests at a time sets it, and output is told by its lines.
+        patch.delenv("COLUMNS", raising=False)
         yield
 
 
