@@ -9,6 +9,7 @@ import logging
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -41,6 +42,11 @@ class GeometryAccess:
         Whether wide pixels stand at their centres.
     path : str or Path, optional
         The file, under psana's name.
+    detector : object, optional
+        Whose constants say the shape of sensors whose name does not, see
+        `cdb.geometry.objects.shape_of`; psana's argument for the Archon.
+    cframe : int, optional
+        Not looked at, as in psana: each method has its own.
     generation : str
         ``psana`` (LCLS-II, today's) or ``PSCalib`` (LCLS-I), whose arrays keep the levels of the
         tree and whose masks go by bits.
@@ -78,6 +84,8 @@ class GeometryAccess:
         use_wide_pix_center: bool = False,
         *,
         path: str | Path | None = None,
+        detector: Any = None,
+        cframe: int = 0,
         generation: str = "psana",
         compat: bool = False,
         shape: tuple[int, int] | None = None,
@@ -86,6 +94,7 @@ class GeometryAccess:
         self.path = path
         self.pbits = pbits
         self.use_wide_pix_center = use_wide_pix_center
+        self.detector = detector
         self.generation, self.compat = generation, compat
         self.shape, self.pixel_size = shape, pixel_size
         self.valid = False
@@ -142,7 +151,7 @@ class GeometryAccess:
         for geo, part in zip(made, parts, strict=True):
             numbers = {name: getattr(part, name) for name in tree.NUMBERS} | {"z0": part.z}
             geo.set_geo_pars(**numbers)
-        made += [self._made(None, 0, *key) for key in pixels.tops(geometry)]
+        made += [self._made(None, 0, *key) for key in geometry.tops]
         groups: dict[tuple[str, int], GeometryObject] = {}
         for geo in made:
             groups.setdefault((geo.oname, geo.oindex), geo)
@@ -162,6 +171,7 @@ class GeometryAccess:
             oname,
             oindex,
             use_wide_pix_center=self.use_wide_pix_center,
+            detector=self.detector,
             generation=self.generation,
             shape=self.shape,
             pixel_size=self.pixel_size,
@@ -226,10 +236,8 @@ class GeometryAccess:
         """Return a part, or the top where none is named."""
         geo = self.list_of_geos[-1] if oname is None else self.get_geo(oname, oindex)
         if geo is None:
-            there = dict.fromkeys(f"{geo.oname} {geo.oindex}" for geo in self.list_of_geos)
-            raise BadName(
-                f"no part {shown(oname)} {oindex} in the geometry; there are {', '.join(there)}"
-            )
+            there = tree.named((geo.oname, geo.oindex) for geo in self.list_of_geos)
+            raise BadName(f"no part {shown(oname)} {oindex} in the geometry; there are {there}")
         return geo
 
     def _branch(self, oname: str | None, oindex: int) -> Branch:
@@ -376,7 +384,7 @@ class GeometryAccess:
         fract: bool = False,
     ) -> tuple[float, float] | tuple[None, None]:
         """Return row and column of a point in the image of some coordinates."""
-        if X is None or Y is None:
+        if X is None or Y is None or not (self.valid or pix_scale_size_um):
             return None, None
         size = self._pixel_size(pix_scale_size_um, None, 0)
         row, col = pixels.point_indexes(p_um, X, Y, size, offset=xy0_off_pix, frame=cframe)
@@ -391,7 +399,7 @@ class GeometryAccess:
         cframe: int = 0,
     ) -> tuple[Indices, Indices] | tuple[None, None]:
         """Return rows and columns of the image of some coordinates."""
-        if X is None or Y is None:
+        if X is None or Y is None or not (self.valid or pix_scale_size_um):
             return None, None
         size = self._pixel_size(pix_scale_size_um, None, 0)
         return pixels.indexes(X, Y, size, offset=xy0_off_pix, frame=cframe)

@@ -21,9 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 from cdb.errors import BadFile, BadName, BadQuestion, shown
 from cdb.geometry.geom_file import BadRegion, GeomFile, Panel, Vector
 from cdb.geometry.pixels import branches, panel_stack
-from cdb.geometry.segments import Floats, Segment, known_segments, segment
+from cdb.geometry.segments import MOST_PIXELS, NO_SHAPE, Floats, Segment, known_segments, segment
 from cdb.geometry.tiles import Tile, angles_of, tiles
-from cdb.geometry.tree import Geometry, Part
+from cdb.geometry.tree import FARTHEST, Geometry, Part
 
 # How far a pixel may be from where it was, there and back [um].
 BOUND = 1e-6
@@ -34,9 +34,6 @@ _TO_CAMERA: Floats = np.diag([-1.0, 1.0, -1.0])
 _COLUMNS = (
     "HDR parent, its index, object, its index, x0 y0 z0 [um], rotation and tilt around z y x [deg]"
 )
-_MOST_PIXELS = 2**28
-# Nothing that a detector has is larger [m].
-_FARTHEST = 1e6
 # So little is left of sums [um], and means nothing.
 _NOTHING = 1e-9
 
@@ -314,12 +311,12 @@ def to_geometry(
             f"the file has {'no clen' if said is None else f'clen = {said}'}, not a distance; "
             "give one in metres"
         )
-    if not 0 <= distance < _FARTHEST:
+    if not 0 <= distance * 1e6 < FARTHEST:
         raise BadQuestion(
             f"a detector cannot stand {distance} m behind the sample: a geometry has it downstream"
         )
-    if sum(math.prod(panel.shape) for panel in file.panels) > _MOST_PIXELS:
-        raise BadFile(f"the file has more than {_MOST_PIXELS} pixels")
+    if sum(math.prod(panel.shape) for panel in file.panels) > MOST_PIXELS:
+        raise BadFile(f"the file has more than {MOST_PIXELS} pixels")
     panels = [_Placed(panel, compat=compat) for panel in _in_order(file.panels)]
     found = _as_sensor(panels, sensor, generation, within)
     if found is None:
@@ -343,8 +340,8 @@ class _Placed:
         size = 1e6 / panel.res
         numbers = (size, panel.corner_x * size, panel.corner_y * size, panel.coffset * 1e6)
         steps = [value * size for value in (*panel.fs, *panel.ss)]
-        if max(map(abs, (*numbers, *steps))) > _FARTHEST * 1e6:
-            raise BadFile(f"panel {panel.name} stands or reaches further than {_FARTHEST:g} m")
+        if max(map(abs, (*numbers, *steps))) > FARTHEST:
+            raise BadFile(f"panel {panel.name} stands or reaches further than {FARTHEST:g} um")
         self.fs = _TO_CAMERA @ np.array(panel.fs) * size
         self.ss = _TO_CAMERA @ np.array(panel.ss) * size
         corner = np.array([panel.corner_x * size, panel.corner_y * size, panel.coffset * 1e6])
@@ -418,7 +415,7 @@ def _as_sensor(
 def _candidates(wanted: str | None, generation: str) -> Iterator[Segment]:
     """Yield the sensors that the panels may make up, with wide pixels here and there."""
     if wanted is None:
-        names = [name for name in known_segments(generation) if name not in _NO_SHAPE]
+        names = [name for name in known_segments(generation) if name not in NO_SHAPE]
     else:
         names = [wanted]
     for name in names:
@@ -430,9 +427,6 @@ def _candidates(wanted: str | None, generation: str) -> Iterator[Segment]:
                 f"no sensor {shown(name)}; there are {', '.join(known_segments(generation))}"
             )
         yield from (kind,) if kind.regular is None else (kind, kind.regular)
-
-
-_NO_SHAPE = frozenset(("MTRXANY:V1", "ARCHON:V1", "ARCHON:V2"))
 
 
 def _layout(panels: Sequence[_Placed], shape: tuple[int, int]) -> list[_Spot] | None:

@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from cdb.errors import BadName, CalibError
 from cdb.geometry.outlines import Outline, outlines
 from cdb.geometry.pixels import Branch, branches
-from cdb.geometry.segments import Floats, known_segments, segment
-from cdb.geometry.tree import Geometry, Part
+from cdb.geometry.segments import NO_SHAPE, Floats, known_segments, segment
+from cdb.geometry.tree import Geometry, Part, named
 
 # Panels are held against each other up to this number.
 MAX_PANELS = 2000
@@ -38,8 +38,6 @@ MAX_PANELS = 2000
 FAR = 5.0
 # A tilt is small up to here [deg].
 MAX_TILT = 5.0
-# Of an ARCHON; a MTRXANY may have any.
-_ANY_SHAPE = (1, 4800)
 SEVERITIES = ("error", "warning", "note")
 
 
@@ -131,15 +129,13 @@ def _of_sensors(geometry: Geometry) -> Iterator[Finding]:
 
 def _of_name(part: Part) -> Finding | None:
     """Return what is wrong with the name of a sensor that is named, but not well."""
+    if part.name in NO_SHAPE:
+        message = f"{part.name} does not say its shape: panels are not looked at"
+        return Finding("note", "open-shape", message, part.line or None)
     try:
         segment(part.name)
     except BadName as error:
-        try:
-            segment(part.name, shape=_ANY_SHAPE)
-        except BadName:
-            return Finding("error", "unknown-segment", str(error), part.line or None)
-        message = f"{part.name} does not say its shape: panels are not looked at"
-        return Finding("note", "open-shape", message, part.line or None)
+        return Finding("error", "unknown-segment", str(error), part.line or None)
     return None
 
 
@@ -229,15 +225,13 @@ def _of_side(geometry: Geometry, drawn: Sequence[Outline]) -> Iterator[Finding]:
 
 
 def _of_rows(geometry: Geometry) -> Iterator[Finding]:
-    keys = {part.key for part in geometry.parts}
-    tops = [key for key in dict.fromkeys(p.parent_key for p in geometry.parts) if key not in keys]
+    tops = set(geometry.tops)
     if len(tops) > 1:
-        names = ", ".join(f"{name} {index}" for name, index in tops)
         yield Finding(
             "warning",
             "several-tops",
-            f"nothing joins the frames {names}; the last one is taken, and parts below the others "
-            "do not count",
+            f"nothing joins the frames {named(geometry.tops)}; the last one is taken, and parts "
+            "below the others do not count",
         )
     places: dict[tuple[str, int], int] = {}
     for part in geometry.parts:

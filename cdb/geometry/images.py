@@ -7,9 +7,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from cdb.errors import BadPayload, shown
 from cdb.geometry.pixels import NOWHERE
-
-# More pixels than these are no image but a mistake in a coordinate.
-_MOST_PIXELS = 2**31
+from cdb.geometry.segments import MOST_PIXELS
 
 
 class ImageIndex:
@@ -58,8 +56,10 @@ class ImageIndex:
         if not flat_rows.size or min(flat_rows.min(), flat_cols.min()) < 0:
             raise BadPayload("rows and columns of an image count from 0")
         self.shape = int(flat_rows.max()) + 1, int(flat_cols.max()) + 1
-        if self.shape[0] * self.shape[1] > _MOST_PIXELS:
-            raise BadPayload(f"an image of {self.shape} pixels is too large")
+        if self.shape[0] * self.shape[1] > MOST_PIXELS:
+            raise BadPayload(
+                f"an image of {self.shape} pixels is more than the {MOST_PIXELS} that can be had"
+            )
         # int64, or numpy would turn it into this for each image.
         self._places = flat_rows.astype(np.int64)
         self._places *= self.shape[1]
@@ -94,18 +94,22 @@ class ImageIndex:
         Raises
         ------
         BadPayload
-            If the data or `out` have another size.
+            If the data or `out` have another size, or the image cannot hold `vbase`.
         """
         values = np.asarray(data)
         if values.size != np.prod(self.pixels_shape):
             raise BadPayload(
                 f"data of {shown(values.shape)} do not fill the image of {self.pixels_shape} pixels"
             )
-        if out is None:
-            out = np.empty(self.shape, dtype=(vbase * np.ones((), dtype=dtype)).dtype)
-        elif out.shape != self.shape or not out.flags.c_contiguous:
+        if out is not None and (out.shape != self.shape or not out.flags.c_contiguous):
             raise BadPayload(f"an image has {self.shape} pixels in one piece, not {out.shape}")
-        out.fill(vbase)
+        try:
+            if out is None:
+                out = np.empty(self.shape, dtype=(vbase * np.ones((), dtype=dtype)).dtype)
+            out.fill(vbase)
+        except (OverflowError, ValueError):
+            held = np.dtype(dtype) if out is None else out.dtype
+            raise BadPayload(f"an image of {held} cannot hold vbase = {shown(vbase)}") from None
         values = values.reshape(-1)
         # numpy promises that of several values for one place the last remains.
         out.reshape(-1)[self._places] = values if self._present is None else values[self._present]

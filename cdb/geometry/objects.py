@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from cdb.errors import BadQuestion, shown
+from cdb.errors import BadName, BadQuestion, shown
 from cdb.geometry import pixels
 from cdb.geometry.images import two2x1ToData2x2
 from cdb.geometry.masks import segment_mask
 from cdb.geometry.pixels import Branch
-from cdb.geometry.segments import Floats, Segment, segment
+from cdb.geometry.segments import NO_SHAPE, Floats, Segment, segment
 from cdb.geometry.tree import Part
 
 Array = NDArray[Any]
@@ -121,6 +121,30 @@ def _of_axis(values: tuple[Any, ...], axis: str | None) -> Any:
     return values[_AXES.index(axis)]
 
 
+def shape_of(detector: Any, name: str) -> tuple[int, int] | None:
+    """Return rows and columns of a sensor whose name does not say them; None of all others.
+
+    Parameters
+    ----------
+    detector : object or None
+        psana's, whose `_shape` or `_calibconst` know, or one with a `calibconst`: its pedestals
+        have that shape.
+    name : str
+        Of the sensor type.
+    """
+    if detector is None or name not in NO_SHAPE:
+        return None
+    shape = getattr(detector, "_shape", None)
+    if not shape:
+        own = getattr(detector, "_calibconst", None)
+        constants = getattr(detector, "calibconst", None) if own is None else own
+        if not constants or "pedestals" not in constants:
+            raise BadName(f"{name} does not say its shape, nor does the detector: no pedestals")
+        shape = np.shape(constants["pedestals"][0])
+    rows, cols = shape[-2:]
+    return int(rows), int(cols)
+
+
 class GeometryObject:
     """A part of a detector that can be moved, with the parts on it; psana's names.
 
@@ -136,6 +160,8 @@ class GeometryObject:
         Rotation by design and small rotation on top of it [deg].
     use_wide_pix_center : bool
         Whether wide pixels stand at their centres.
+    detector : object, optional
+        Whose constants say the shape of a sensor whose name does not, see `shape_of`.
     generation, shape, pixel_size, compat
         As for `cdb.geometry.segments.segment`.
 
@@ -161,6 +187,7 @@ class GeometryObject:
         tilt_y: float = 0,
         tilt_x: float = 0,
         use_wide_pix_center: bool = False,
+        detector: Any = None,
         *,
         generation: str = "psana",
         shape: tuple[int, int] | None = None,
@@ -174,7 +201,7 @@ class GeometryObject:
             oname,
             generation=generation,
             wide_centers=use_wide_pix_center,
-            shape=shape,
+            shape=shape_of(detector, oname) if shape is None else shape,
             pixel_size=pixel_size,
             compat=compat,
         )

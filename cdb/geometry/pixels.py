@@ -22,14 +22,16 @@ from numpy.typing import DTypeLike, NDArray
 
 from cdb.errors import BadFile, BadName, BadPayload, BadQuestion, shown
 from cdb.geometry.masks import segment_mask
-from cdb.geometry.segments import Floats, Segment, known_segments, segment
-from cdb.geometry.tree import Geometry, Key, Part
+from cdb.geometry.segments import MOST_PIXELS, Floats, Segment, known_segments, segment
+from cdb.geometry.tree import Geometry, Key, Part, named
 
 Indices = NDArray[np.uint64]
 Value = TypeVar("Value", bound=np.generic)
 # The index of a pixel that is read out but does not exist.
 NOWHERE = np.iinfo(np.uint64).max
 
+# No image has more rows or columns than these.
+LONGEST = 2**31
 # Two panels of this one are read out as pairs of pixels.
 _PAIR, _PAIR_SHAPE = "CSPAD2X2:V1", (185, 388)
 # Rows of a panel that are worked on together stay in the processor's cache.
@@ -60,13 +62,6 @@ def top_part(key: Key) -> Part:
     return Part("", 0, key[0], key[1], 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
-def tops(geometry: Geometry) -> list[Key]:
-    """Return the frames that have no row of their own; the last holds everything."""
-    keys = {part.key for part in geometry.parts}
-    parents = dict.fromkeys(part.parent_key for part in geometry.parts)
-    return [key for key in parents if key not in keys]
-
-
 def branches(
     geometry: Geometry,
     *,
@@ -94,7 +89,7 @@ def branches(
     """
     made = [replace(part, z0=part.z) for part in geometry.parts]
     nodes = []
-    for part in [*made, *map(top_part, tops(geometry))]:
+    for part in [*made, *map(top_part, geometry.tops)]:
         kind = segment(
             part.name,
             generation=generation,
@@ -132,7 +127,7 @@ def find_branch(nodes: Sequence[Branch], name: str | None = None, index: int = 0
     for node in nodes:
         if node.part.key == (name, index):
             return node
-    there = ", ".join(dict.fromkeys(f"{node.part.name} {node.part.index}" for node in nodes))
+    there = named(node.part.key for node in nodes)
     raise BadName(f"no part {shown(name)} {index} in the geometry; there are {there}")
 
 
@@ -177,6 +172,12 @@ def _panels(branch: Branch) -> list[tuple[Segment, _Path]]:
                 f"with the {found[0][0].shape} of {found[0][0].name}"
             )
         found.append((node.segment, path))
+    n_rows, n_cols = found[0][0].shape
+    if len(found) * n_rows * n_cols > MOST_PIXELS:
+        raise BadFile(
+            f"{len(found)} panels of {n_rows} x {n_cols} pixels are more than the {MOST_PIXELS} "
+            "that can be had"
+        )
     return found
 
 
@@ -426,7 +427,8 @@ def indexes(
     Raises
     ------
     BadQuestion
-        If the pixel size is not above 0.
+        If the pixel size is not above 0, no pixel exists, or the image would be longer than
+        `LONGEST`.
     """
     begin = _Image(x, y, pixel_size, offset, frame)
     along_x = _truncated(begin.x, x, 1, pixel_size)
@@ -447,6 +449,8 @@ def point_indexes(
     frame: int = 0,
 ) -> tuple[float, float]:
     """Return the row and the column of a point (x, y), with their fractions; maybe outside."""
+    if not (math.isfinite(point[0]) and math.isfinite(point[1])):
+        raise BadQuestion(f"no point {shown(point)}; give finite x and y [um]")
     begin = _Image(x, y, pixel_size, offset, frame)
     along_x = (point[0] - begin.x) / pixel_size
     if frame:
@@ -466,21 +470,35 @@ class _Image:
         frame: int,
     ) -> None:
         _check_frame(frame)
-        if not pixel_size > 0:
+        if not 0 < pixel_size < math.inf:
             raise BadQuestion(f"a pixel of an image is larger than 0 um, not {pixel_size}")
-        before_x, before_y = (max(0.0, by) * pixel_size for by in offset or (0, 0))
-        self.x = float(x.min())
-        self.y = float(y.max() if frame else y.min())
-        self.has_missing = math.isnan(self.x) or math.isnan(self.y)
-        if self.has_missing:
-            self.x = float(np.nanmin(x))
-            self.y = float(np.nanmax(y) if frame else np.nanmin(y))
+        given = (0, 0) if offset is None else offset
+        before_x, before_y = (max(0.0, by) * pixel_size for by in given)
+        (self.x, end_x, gone_x), (self.y, end_y, gone_y) = (_extent(u) for u in (x, y))
+        self.has_missing = gone_x or gone_y
+        length = max(end_x - self.x + before_x, end_y - self.y + before_y)
+        if not length < LONGEST * pixel_size:
+            raise BadQuestion(
+                f"pixels of {pixel_size:g} um make no image that is {length:g} um long; {LONGEST} "
+                "rows or columns can be had"
+            )
         # Half a pixel comes last, as in psana.
         self.x = self.x - before_x - pixel_size / 2
         if frame:
-            self.y = self.y + before_y + pixel_size / 2
+            self.y = end_y + before_y + pixel_size / 2
         else:
             self.y = self.y - before_y - pixel_size / 2
+
+
+def _extent(values: Floats) -> tuple[float, float, bool]:
+    """Return the smallest and the largest of the values that exist, and whether some do not."""
+    first, last = float(values.min()), float(values.max())
+    if not math.isnan(first):
+        return first, last, False
+    there = values[~np.isnan(values)]
+    if not there.size:
+        raise BadQuestion("no pixel stands anywhere: all coordinates are NaN")
+    return float(there.min()), float(there.max()), True
 
 
 def _truncated(begin: float, values: Floats, sign: int, pixel_size: float) -> Indices:

@@ -25,8 +25,12 @@ from cdb.errors import BadName, shown
 Floats = NDArray[np.float64]
 
 GENERATIONS = ("psana", "PSCalib")
-# Coordinates of more pixels than these would fill the memory: a name is not to be trusted so far.
-_MOST_PIXELS = 2**28
+# Sensors whose name does not say their shape.
+NO_SHAPE = frozenset(("MTRXANY:V1", "ARCHON:V1", "ARCHON:V2"))
+# Coordinates of more pixels than these would fill the memory, and places of so many along a side:
+# a text is not to be trusted so far.
+MOST_PIXELS = 2**28
+_LONGEST = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -455,8 +459,11 @@ def _wanted_shape(asked: _Request) -> tuple[int, int]:
 
 
 def _checked_shape(name: str, rows: int, cols: int) -> tuple[int, int]:
-    if not (rows > 0 and cols > 0 and rows * cols <= _MOST_PIXELS):
-        raise BadName(f"{shown(name)} has {rows} x {cols} pixels; 1 to {_MOST_PIXELS} can be had")
+    if not (0 < rows <= _LONGEST and 0 < cols <= _LONGEST and rows * cols <= MOST_PIXELS):
+        raise BadName(
+            f"{shown(name)} has {rows} x {cols} pixels; {MOST_PIXELS} can be had, {_LONGEST} in a "
+            "row or column"
+        )
     return rows, cols
 
 

@@ -12,8 +12,11 @@ Numbers are kept as they are written. Old files have the distance from the inter
 """
 
 import math
+import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from cdb.errors import BadFile, BadQuestion, NotFound, shown
 
@@ -23,6 +26,11 @@ NUMBERS = ("x0", "y0", "z0", "rot_z", "rot_y", "rot_x", "tilt_z", "tilt_y", "til
 _FIELDS = 4 + len(NUMBERS)
 # What the writers of LCLS leave of an origin, a rotation and a tilt.
 LCLS_DECIMALS = (0, 3, 5)
+# No part is further from its parent [um]: a float has 0.1 nm left there.
+FARTHEST = 1e12
+_LINES = re.compile("\r\n|\r|\n")
+# So many parts are named where one is looked for and not found.
+_MOST_NAMES = 40
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,11 @@ class Part:
     line : int
         Where the row stands in its text, from 1; 0 if it was not read. Does not count when two
         parts are compared.
+
+    Raises
+    ------
+    BadQuestion
+        If a number is not finite, or beyond `FARTHEST`.
     """
 
     parent: str
@@ -60,6 +73,16 @@ class Part:
     tilt_y: float
     tilt_x: float
     line: int = field(default=0, compare=False)
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        for name in NUMBERS:
+            value = getattr(self, name)
+            if not abs(value) <= FARTHEST:
+                raise BadQuestion(
+                    f"{name} of {self.name} {self.index} cannot be {value}; it is a number of um "
+                    f"or degrees up to {FARTHEST:g}"
+                )
 
     @property
     def key(self) -> Key:
@@ -98,15 +121,20 @@ class Geometry:
     parts: tuple[Part, ...]
 
     @property
+    def tops(self) -> list[Key]:
+        """Names and indices of the frames that have no row of their own, in order."""
+        keys = {part.key for part in self.parts}
+        parents = dict.fromkeys(part.parent_key for part in self.parts)
+        return [key for key in parents if key not in keys]
+
+    @property
     def top(self) -> Key:
         """Name and index of the frame that holds everything.
 
-        It has no row of its own. Where several parents have none, the one that appears last is
-        the top, as in the readers of LCLS.
+        Where several parents have no row, the one that appears last is the top, as in the readers
+        of LCLS.
         """
-        keys = {part.key for part in self.parts}
-        tops = dict.fromkeys(part.parent_key for part in self.parts)
-        return [top for top in tops if top not in keys][-1]
+        return self.tops[-1]
 
 
 def parse(text: str, name: str = "geometry text") -> Geometry:
@@ -139,7 +167,7 @@ def parse(text: str, name: str = "geometry text") -> Geometry:
     """
     comments: list[str] = []
     parts: list[Part] = []
-    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
+    for number, line in enumerate(_LINES.split(text.removeprefix("\ufeff")), 1):
         row = line.strip()
         if row.startswith("#"):
             comments.append(row.lstrip("#").strip())
@@ -327,14 +355,28 @@ def find(geometry: Geometry, name: str, index: int = 0, *, parent: Key | None = 
         found = [part for part in found if part.parent_key == tuple(parent)]
     if not found:
         below = f" in {shown(parent[0])} {parent[1]}" if parent is not None else ""
-        known = ", ".join(dict.fromkeys(f"{part.name} {part.index}" for part in geometry.parts))
+        known = named(part.key for part in geometry.parts)
         raise NotFound(f"no part {shown(name)} {index}{below}; the parts are {known}")
     if len(found) > 1:
-        parents = ", ".join(f"{part.parent} {part.parent_index}" for part in found)
         raise BadQuestion(
-            f"there are {len(found)} parts {name} {index}, in {parents}; say in which one it is"
+            f"there are {len(found)} parts {name} {index}, in "
+            f"{named(part.parent_key for part in found)}; say in which one it is"
         )
     return found[0]
+
+
+def named(keys: Iterable[Key]) -> str:
+    """Return names and indices for a sentence, each once; the first ones of very many.
+
+    Examples
+    --------
+    >>> named([("QUAD", 0), ("QUAD", 1), ("QUAD", 0)])
+    'QUAD 0, QUAD 1'
+    """
+    different = dict.fromkeys(f"{name:.40} {index}" for name, index in keys)
+    more = len(different) - _MOST_NAMES
+    told = ", ".join(islice(different, _MOST_NAMES))
+    return f"{told} and {more} more" if more > 0 else told
 
 
 def place(
@@ -465,9 +507,6 @@ def tilt(
 
 def _changed(geometry: Geometry, part: Part, numbers: dict[str, float]) -> Geometry:
     """Return a geometry with numbers of one part, which is one of its own, replaced."""
-    for key, value in numbers.items():
-        if not math.isfinite(value):
-            raise BadQuestion(f"{key} of {part.name} {part.index} cannot be {value}")
     new = replace(part, **{key: float(value) for key, value in numbers.items()})  # type: ignore[arg-type]
     parts = tuple(new if each is part else each for each in geometry.parts)
     return replace(geometry, parts=parts)

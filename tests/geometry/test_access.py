@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cdb.errors import BadFile, BadName
+from cdb.errors import BadFile, BadName, BadQuestion
 from cdb.geometry import GeometryAccess, GeometryObject
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "lcls1-calib"
@@ -157,9 +157,57 @@ def test_without_a_geometry_nothing_is_written(tmp_path):
     geo.save_pars_in_file(tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert (geo.get_geo("A", 0), geo.data_psf(np.zeros(3))) == (None, None)
+    one = np.zeros(1)
     assert geo.xy_to_rc_arrays(None, None) == geo.xy_to_rc_point(None, None) == (None, None)
+    assert geo.xy_to_rc_arrays(one, one) == geo.xy_to_rc_point(one, one) == (None, None)
+    assert geo.xy_to_rc_point(one, one, pix_scale_size_um=50) == (0, 0)
     with pytest.raises(BadName, match="no geometry file is named"):
         geo.load_pars_from_file()
+
+
+class Camera:
+    """A detector as psana has it; the shape is known, or that of its pedestals."""
+
+    def __init__(self, **known):
+        vars(self).update(known)
+
+
+PEDESTALS = {"pedestals": (np.zeros((2, 4800)), {})}
+
+
+@pytest.mark.parametrize(
+    "known", [{"_shape": (2, 4800)}, {"_calibconst": PEDESTALS}, {"calibconst": PEDESTALS}]
+)
+def test_a_detector_says_the_shape_that_the_name_of_its_sensor_does_not(known):
+    text = "IP 0 ARCHON:V1 0  0 0 0  0 0 0  0 0 0"
+    geo = GeometryAccess(detector=Camera(**known))
+    geo.load_pars_from_str(text)
+    assert geo.shape3d() == (1, 2, 4800)
+    part = GeometryObject("IP", 0, "ARCHON:V1", 0, detector=Camera(**known))
+    assert part.algo.shape() == (2, 4800)
+    # What it does not need is not asked for: constants may be far away.
+    assert GeometryAccess(TEXT, detector=object()).is_valid()
+    with pytest.raises(BadName, match="nor does the detector: no pedestals"):
+        GeometryAccess(text + "\n", detector=Camera(calibconst={}))
+
+
+def test_scripts_may_name_a_frame_where_it_counts_for_nothing(geo):
+    lab = GeometryAccess(TEXT, cframe=1)
+    assert same(lab.get_pixel_coords(), geo.get_pixel_coords())
+
+
+def test_an_offset_may_be_an_array(geo):
+    offset = np.array([3, 5])
+    moved = geo.get_pixel_coord_indexes(xy0_off_pix=offset)
+    assert same(moved, geo.get_pixel_coord_indexes(xy0_off_pix=(3, 5)))
+
+
+def test_a_part_moved_to_nowhere_is_told_in_one_sentence(geo, tmp_path):
+    geo.move_geo("B", 0, dx=np.nan)
+    for ask in (geo.get_pixel_coords, lambda: geo.save_pars_in_file(tmp_path / "out", compat=True)):
+        with pytest.raises(BadQuestion, match="x0 of B 0 cannot be nan"):
+            ask()
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("bad", ["A 0 B 0 1 2\n", "\n", "MTRX:1:1 0 MTRX:1:1 0 0\n"])

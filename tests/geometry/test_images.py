@@ -96,10 +96,20 @@ def test_a_larger_mask_will_do():
         (lambda: ImageIndex([], []), "do not belong together"),
         (lambda: ImageIndex(ROWS - 1, COLS), "count from 0"),
         (lambda: ImageIndex(ROWS + 0.5, COLS), "are integers, not float64"),
-        (lambda: ImageIndex(ROWS + 10**9, COLS + 10**9), "is too large"),
+        (lambda: ImageIndex(ROWS + 10**9, COLS + 10**9), "more than the 268435456"),
         (lambda: ImageIndex([NOWHERE], [NOWHERE]), "count from 0"),
         (lambda: ImageIndex(ROWS, COLS).assemble(DATA, out=np.zeros((3, 3))), "in one piece"),
         (lambda: ImageIndex(ROWS, COLS).values_of(np.zeros((2, 4))), "does not hold"),
+        (
+            lambda: img_from_pixel_arrays(ROWS, COLS, DATA, np.uint8, vbase=-1),
+            "uint8 cannot hold vbase = -1",
+        ),
+        (
+            lambda: ImageIndex(ROWS, COLS).assemble(
+                DATA, vbase=np.nan, out=np.zeros((3, 4), np.int16)
+            ),
+            "int16 cannot hold vbase = nan",
+        ),
         (lambda: data2x2ToTwo2x1(np.zeros((2, 185, 388))), r"are \(185, 388, 2\), not"),
         (lambda: two2x1ToData2x2(np.zeros((185, 388, 2))), r"are \(2, 185, 388\), not"),
     ],

@@ -217,7 +217,33 @@ def test_pixels_that_do_not_exist_fall_nowhere():
     assert (cols[there].max(), rows[there].max()) == (16 * 264 - 1, 58)
 
 
-@pytest.mark.parametrize("size", [0, -75, math.nan])
+@pytest.mark.parametrize(
+    ("places", "size", "sentence"),
+    [
+        ([0, math.nan, 1e12], 1e-9, "pixels of 1e-09 um make no image that is 1e[+]12 um long"),
+        ([-1e308, 1e308], 50, "make no image that is inf um long"),
+        ([math.nan, math.nan], 50, "no pixel stands anywhere"),
+    ],
+)
+def test_an_image_that_nobody_can_hold_is_refused(places, size, sentence):
+    with pytest.raises(BadQuestion, match=sentence):
+        pixels.indexes(np.array(places), np.zeros(len(places)), size)
+    with pytest.raises(BadQuestion, match=sentence):
+        pixels.point_indexes((0, 0), np.array(places), np.zeros(len(places)), size)
+
+
+def test_a_point_is_finite():
+    with pytest.raises(BadQuestion, match=r"no point \(nan, 0\)"):
+        pixels.point_indexes((math.nan, 0), np.zeros(1), np.zeros(1), 50)
+
+
+def test_more_pixels_than_the_memory_holds_are_told_in_one_sentence():
+    top = top_of("".join(row("D 0", f"MTRX:16384:16384:1:1 {n}") for n in range(2)))
+    with pytest.raises(BadFile, match="2 panels of 16384 x 16384 pixels are more than the 268"):
+        pixels.coordinates(top)
+
+
+@pytest.mark.parametrize("size", [0, -75, math.nan, math.inf])
 def test_pixels_of_an_image_have_a_size(size):
     with pytest.raises(BadQuestion, match="larger than 0 um"):
         pixels.indexes(np.zeros(1), np.zeros(1), size)

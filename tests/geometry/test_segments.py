@@ -174,6 +174,7 @@ def test_each_generation_knows_its_sensors(generation):
         ("MTRX:\u0664:6:54:54", {}, "is no matrix"),
         ("MTRX:0:6:54:54", {}, "has 0 x 6 pixels"),
         ("MTRX:100000:100000:54:54", {}, "has 100000 x 100000 pixels"),
+        ("MTRX:V2:2000000:1:54:54", {}, "has 2000000 x 1 pixels; .* 1048576 in a row or column"),
         ("MTRX:4:6:0:54", {}, "pixels of no size"),
         ("MTRXANY:V1", {}, r"does not say its shape; give shape=\(rows, cols\)"),
         ("ARCHON:V1", {"shape": (30, 100)}, "has 4800 columns, not 100"),

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdb.errors import BadFile
-from cdb.geometry.tree import Geometry, Part, parse
+from cdb.errors import BadFile, NotFound
+from cdb.geometry.tree import Geometry, Part, find, parse
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "lcls1-calib"
 
@@ -100,6 +100,7 @@ def test_real_geometries_are_read(path, parts, top):
         (row("IP 0", "A 0", "0 1_000 0  0 0 0  0 0 0"), "line 1: '1_000' is no finite number"),
         (row("IP 0", "A 0", "0 \u0661 0  0 0 0  0 0 0"), "line 1: '\u0661' is no finite number"),
         (row("IP 0", "A 0", "0 0 nan  0 0 0  0 0 0"), "line 1: 'nan' is no finite number"),
+        (row("IP 0", "A 0", "0 0 1e300  0 0 0  0 0 0"), "line 1: z0 of A 0 cannot be 1e[+]300; "),
         (row("IP 0", "A 0", "0 0 0  0 0 0  0 0 1e999"), "line 1: '1e999' is no finite number"),
         (row("IP 0", "A 0") * 2, "line 2: A 0 stands in line 1 too"),
         (
@@ -115,6 +116,19 @@ def test_what_is_wrong_with_a_text_is_told_in_one_sentence(text, sentence):
     with pytest.raises(BadFile, match=sentence) as error:
         parse(text, "0-end.data")
     assert str(error.value).startswith("0-end.data")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_of_every_system_are_lines(end):
+    text = ("# a comment\n" + row("IP 0", "A 0") + row("IP 0", "A 1")).replace("\n", end)
+    assert [part.line for part in parse(text).parts] == [2, 3]
+
+
+def test_very_many_parts_are_not_all_named_where_one_is_missing():
+    geometry = parse("".join(row("IP 0", f"{'P' * 500} {n}") for n in range(1000)))
+    with pytest.raises(NotFound, match="P 39 and 960 more$") as error:
+        find(geometry, "Q")
+    assert len(str(error.value)) < 3000
 
 
 def test_a_deep_tree_is_no_trouble():
