@@ -76,18 +76,24 @@ def panels(
         extent = (y, y + cols * size, x + rows * size, x)
         shown = ax.imshow(image, vmin=low, vmax=high, extent=extent, interpolation="nearest")
         figure.colorbar(shown, ax=ax)
-    for panel in drawn:
-        around = np.vstack([panel.corners, panel.corners[:1]]) / 1000
-        ax.plot(around[:, 1], around[:, 0], "-", color="C0" if image is None else "w", lw=1)
-        ax.plot(around[0, 1], around[0, 0], "o", color="C1", ms=4)
-        if len(drawn) <= _MAX_NAMES:
-            x, y, _ = panel.center / 1000
-            part = panel.parts[-1]
-            ax.text(y, x, f"{panel.number}\n{part.name} {part.index}", ha="center", va="center",
-                    fontsize=7, color="k" if image is None else "w")  # fmt: skip
+    _outline(ax, [panel.corners for panel in drawn], "C0" if image is None else "w")
+    for panel in drawn if len(drawn) <= _MAX_NAMES else ():
+        x, y, _ = panel.center / 1000
+        part = panel.parts[-1]
+        ax.text(y, x, f"{panel.number}\n{part.name} {part.index}", ha="center", va="center",
+                fontsize=7, color="k" if image is None else "w")  # fmt: skip
     ax.plot(0, 0, "+", color="r", ms=12)
     _finish(ax, title)
     plots.save(figure, Path(path))
+
+
+def _outline(ax: "Axes", corners: Sequence[NDArray[np.float64]], color: str) -> None:
+    """Draw rectangles with a dot at the first corner: all in one line, for there may be many."""
+    x, y, _ = np.moveaxis(np.array(corners), -1, 0) / 1000
+    # A NaN lifts the pen.
+    x, y = (np.column_stack([u, u[:, 0], np.full(len(u), np.nan)]) for u in (x, y))
+    ax.plot(y.reshape(-1), x.reshape(-1), "-", color=color, lw=1)
+    ax.plot(y[:, 0], x[:, 0], "o", color="C1", ms=4)
 
 
 def _finish(ax: "Axes", title: str) -> None:

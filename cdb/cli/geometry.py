@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cdb.constant import Version
+    from cdb.geometry.comparison import Displacement
     from cdb.geometry.findings import Finding
-    from cdb.geometry.outlines import Displacement
     from cdb.geometry.pixels import Branch
     from cdb.geometry.tree import Geometry, Part
 
@@ -242,8 +242,7 @@ def compare_command(
     which rows changed. The exit code is 0 if no corner moved further than --within, 1 if one did,
     2 if something went wrong.
     """
-    from cdb.geometry.comparison import pixel_shift
-    from cdb.geometry.outlines import displacements
+    from cdb.geometry.comparison import displacements, pixel_shift
 
     first, second = (_one_of_two(given, as_of, tag, url) for given in (a, b))
     told = displacements(first.geometry, second.geometry)

@@ -1,15 +1,20 @@
-"""Two geometries: parts that stand elsewhere, and how far the pixels are from where they were."""
+"""Two geometries: parts that stand elsewhere, and how far panels and pixels moved."""
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from cdb.errors import BadQuestion
+from cdb.geometry.outlines import Outline, outlines
 from cdb.geometry.segments import Floats
 from cdb.geometry.tiles import Placement, placements
 from cdb.geometry.tree import NUMBERS, Geometry, Key, Part
+
+# So many shapes of panels are named where those of two geometries differ.
+_MOST_KINDS = 3
 
 
 @dataclass(frozen=True)
@@ -60,27 +65,6 @@ class Move:
         }
 
 
-@dataclass(frozen=True)
-class PixelShift:
-    """How far pixels are from where they were.
-
-    Attributes
-    ----------
-    max, rms : float
-        Of the distances, over all pixels [um].
-    mean : (float, float, float)
-        By how much all of them moved, in psana's frame [um].
-    """
-
-    max: float
-    rms: float
-    mean: tuple[float, float, float]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it for a script."""
-        return {"max": self.max, "rms": self.rms, "mean": list(self.mean)}
-
-
 def moves(a: Geometry, b: Geometry) -> tuple[Move, ...]:
     """Return the parts that stand elsewhere, in the order of b; then those that only a has.
 
@@ -115,6 +99,103 @@ def _numbers(part: Part | None) -> dict[str, float] | None:
     return None if part is None else {name: getattr(part, name) for name in NUMBERS}
 
 
+@dataclass(frozen=True)
+class Displacement:
+    """How far a panel moved.
+
+    Attributes
+    ----------
+    number : int
+        In the stack of panels.
+    before, after : str
+        Its names.
+    dx, dy, dz : float
+        By how much its centre moved, in psana's frame [um].
+    turned, leaned : float
+        How far its rows turned, and how far its normal [deg].
+    corner : float
+        The longest way of a corner [um].
+    """
+
+    number: int
+    before: str
+    after: str
+    dx: float
+    dy: float
+    dz: float
+    turned: float
+    leaned: float
+    corner: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for a script."""
+        return dict(vars(self))
+
+
+def displacements(a: Geometry, b: Geometry) -> list[Displacement]:
+    """Return how far each panel moved from one geometry to another, however their trees differ.
+
+    Raises
+    ------
+    BadQuestion
+        If they have different numbers of panels, or panels of different shapes.
+
+    Examples
+    --------
+    >>> from cdb.geometry.defaults import default_for
+    >>> from cdb.geometry.tree import move
+    >>> before = default_for("epix10kaquad")
+    >>> after = move(before, "EPIX10KA:V1", 2, x=30, y=-40)
+    >>> [round(panel.corner, 6) for panel in displacements(before, after)]
+    [0.0, 0.0, 50.0, 0.0]
+    """
+    first, second = outlines(a), outlines(b)
+    _check_panels([[panel.segment.shape for panel in panels] for panels in (first, second)])
+    return [_displacement(*pair) for pair in zip(first, second, strict=True)]
+
+
+def _displacement(a: Outline, b: Outline) -> Displacement:
+    dx, dy, dz = map(float, b.center - a.center)
+    rows = a.corners[1] - a.corners[0], b.corners[1] - b.corners[0]
+    return Displacement(
+        a.number,
+        a.name,
+        b.name,
+        dx,
+        dy,
+        dz,
+        _angle(*rows),
+        _angle(a.normal, b.normal),
+        float(np.linalg.norm(b.corners - a.corners, axis=1).max()),
+    )
+
+
+def _angle(u: Floats, v: Floats) -> float:
+    """Return the angle between two directions [deg]; exact also where it is small."""
+    return float(np.degrees(np.arctan2(np.linalg.norm(np.cross(u, v)), np.dot(u, v))))
+
+
+@dataclass(frozen=True)
+class PixelShift:
+    """How far pixels are from where they were.
+
+    Attributes
+    ----------
+    max, rms : float
+        Of the distances, over all pixels [um].
+    mean : (float, float, float)
+        By how much all of them moved, in psana's frame [um].
+    """
+
+    max: float
+    rms: float
+    mean: tuple[float, float, float]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for a script."""
+        return {"max": self.max, "rms": self.rms, "mean": list(self.mean)}
+
+
 def pixel_shift(a: Geometry, b: Geometry, *, generation: str = "psana") -> PixelShift:
     """Return how far the pixels of one geometry are from those of another.
 
@@ -144,12 +225,7 @@ def pixel_shift(a: Geometry, b: Geometry, *, generation: str = "psana") -> Pixel
     (50.0, 25.0)
     """
     old, new = (placements(geometry, generation=generation) for geometry in (a, b))
-    shapes = [[placed.segment.shape for placed in panels] for panels in (old, new)]
-    if shapes[0] != shapes[1]:
-        raise BadQuestion(
-            f"pixels are compared one by one, and there are {_described(old)} in one geometry and "
-            f"{_described(new)} in the other"
-        )
+    _check_panels([[placed.segment.shape for placed in panels] for panels in (old, new)])
     most, squares, n = 0.0, 0.0, 0
     sums = np.zeros(3)
     for before, after in zip(old, new, strict=True):
@@ -173,9 +249,15 @@ def _axes(placed: Placement) -> list[Floats]:
     ]
 
 
-def _described(panels: list[Placement]) -> str:
-    shapes = [placed.segment.shape for placed in panels]
-    return " and ".join(
-        f"{shapes.count(shape)} panels of {shape[0]} x {shape[1]} pixels"
-        for shape in dict.fromkeys(shapes)
-    )
+def _check_panels(shapes: list[list[tuple[int, int]]]) -> None:
+    """Check that two geometries have as many panels of the same shapes."""
+    if shapes[0] != shapes[1]:
+        here, there = map(_described, shapes)
+        raise BadQuestion(
+            f"panels are compared one by one, and there are {here} here and {there} there"
+        )
+
+
+def _described(shapes: list[tuple[int, int]]) -> str:
+    kinds = Counter(shapes).most_common(_MOST_KINDS)
+    return " and ".join(f"{n} panel{'s' * (n > 1)} of {r} x {c} pixels" for (r, c), n in kinds)

@@ -1,12 +1,10 @@
-"""The panels of a geometry as flat rectangles: where their corners are, and how far they moved."""
+"""The panels of a geometry as flat rectangles: where their corners are."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from cdb.errors import BadQuestion
 from cdb.geometry.pixels import Branch, branches
 from cdb.geometry.segments import Floats, Segment
 from cdb.geometry.tiles import placements
@@ -125,91 +123,3 @@ def _place(frame: str, row: float, col: float) -> tuple[float, float]:
     if frame == "matrix":
         return row, col
     return (col, row) if frame == "bottom" else (col, -row)
-
-
-@dataclass(frozen=True)
-class Displacement:
-    """How far a panel moved.
-
-    Attributes
-    ----------
-    number : int
-        In the stack of panels.
-    before, after : str
-        Its names.
-    dx, dy, dz : float
-        By how much its centre moved, in psana's frame [um].
-    turned, leaned : float
-        How far its rows turned, and how far its normal [deg].
-    corner : float
-        The longest way of a corner [um].
-    """
-
-    number: int
-    before: str
-    after: str
-    dx: float
-    dy: float
-    dz: float
-    turned: float
-    leaned: float
-    corner: float
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it for a script."""
-        return dict(vars(self))
-
-
-def displacements(a: Geometry, b: Geometry) -> list[Displacement]:
-    """Return how far each panel moved from one geometry to another, however their trees differ.
-
-    Raises
-    ------
-    BadQuestion
-        If they have different numbers of panels, or panels of different shapes.
-
-    Examples
-    --------
-    >>> from cdb.geometry.defaults import default_for
-    >>> from cdb.geometry.tree import move
-    >>> before = default_for("epix10kaquad")
-    >>> after = move(before, "EPIX10KA:V1", 2, x=30, y=-40)
-    >>> [round(panel.corner, 6) for panel in displacements(before, after)]
-    [0.0, 0.0, 50.0, 0.0]
-    """
-    first, second = outlines(a), outlines(b)
-    shapes = [panel.segment.shape for panel in first], [panel.segment.shape for panel in second]
-    if shapes[0] != shapes[1]:
-        raise BadQuestion(
-            f"panels are compared one by one, and there are {_described(shapes[0])} here and "
-            f"{_described(shapes[1])} there"
-        )
-    return [_displacement(*pair) for pair in zip(first, second, strict=True)]
-
-
-def _described(shapes: list[tuple[int, int]]) -> str:
-    kinds = dict.fromkeys(shapes)
-    return " and ".join(
-        f"{shapes.count(shape)} panels of {shape[0]} x {shape[1]} pixels" for shape in kinds
-    )
-
-
-def _displacement(a: Outline, b: Outline) -> Displacement:
-    dx, dy, dz = map(float, b.center - a.center)
-    rows = a.corners[1] - a.corners[0], b.corners[1] - b.corners[0]
-    return Displacement(
-        a.number,
-        a.name,
-        b.name,
-        dx,
-        dy,
-        dz,
-        _angle(*rows),
-        _angle(a.normal, b.normal),
-        float(np.linalg.norm(b.corners - a.corners, axis=1).max()),
-    )
-
-
-def _angle(u: Floats, v: Floats) -> float:
-    """Return the angle between two directions [deg]; exact also where it is small."""
-    return float(np.degrees(np.arctan2(np.linalg.norm(np.cross(u, v)), np.dot(u, v))))

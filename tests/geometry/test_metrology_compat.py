@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from cdb.geometry import tree
+from cdb.geometry.comparison import displacements
 from cdb.geometry.metrology import cspad2x2, cspad_cxi, cspad_xpp, epix10ka2m
-from cdb.geometry.outlines import displacements
 from cdb.geometry.survey import parse
 from cdb.geometry.survey_check import HEIGHTS, SIDES, check
 from tests import psana_clients
