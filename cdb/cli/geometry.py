@@ -244,6 +244,8 @@ def compare_command(
     """
     from cdb.geometry.comparison import displacements, pixel_shift
 
+    if not within >= 0:
+        raise click.UsageError(f"--within is a length of 0 um or more, not {within:g}")
     first, second = (_one_of_two(given, as_of, tag, url) for given in (a, b))
     told = displacements(first.geometry, second.geometry)
     moved = [panel for panel in told if panel.corner > within]
@@ -408,6 +410,8 @@ def _geometry_and_array(
 
     if data is not None and ctype is not None:
         raise click.UsageError("--data and -c both name an array; give one of them")
+    if gain is not None and data is None and ctype is None:
+        raise click.UsageError("--gain is one of an array; give it with --data or -c")
     names = ("detector", "experiment", "dbsuffix", "run", "time", "version")
     where.require_alone(*(names if ctype else ("detector",)))
     found = where.read()
@@ -467,19 +471,29 @@ def _assembled(
 
     branch: Branch = pixels.branches(geometry)[-1]
     stack = pixels.panel_stack(branch, array)
-    if stack.dtype == bool:
-        stack = stack.astype(np.uint8)
-    whole = stack.dtype.kind in "iu"
-    if whole and not (np.isfinite(fill) and fill.is_integer()):
-        stack, whole = stack.astype(np.float64), False
+    dtype = _dtype_of(stack.dtype, fill)
     x, y, z = pixels.panel_coordinates(branch, tilt=tilt, frame=frame)
     if plane is not None:
         x, y = pixels.project(x, y, z, plane)
     size = pixels.scale_size(branch) if pixel is None else pixel
     index = ImageIndex(*pixels.indexes(x, y, size, frame=frame))
-    empty = np.empty(index.shape, dtype=stack.dtype)
-    image = index.assemble(stack, vbase=int(fill) if whole else fill, out=empty)
+    empty = np.empty(index.shape, dtype=dtype)
+    image = index.assemble(stack, vbase=int(fill) if dtype.kind in "iu" else fill, out=empty)
     return image, (float(np.nanmin(x)) - size / 2, float(np.nanmin(y)) - size / 2), size
+
+
+def _dtype_of(values: "np.dtype[Any]", fill: float) -> "np.dtype[Any]":
+    """Return the type of an image that holds some values, and what stands where there are none."""
+    import numpy as np
+
+    if values.kind not in "biuf":
+        raise failure(f"values of type {values} make no image; numbers do")
+    if values.kind == "f":
+        return values
+    if not (fill.is_integer() and abs(fill) < 2**63):
+        return np.dtype(np.float64)
+    whole = np.dtype(np.uint8) if values.kind == "b" else values
+    return np.promote_types(whole, np.min_scalar_type(int(fill)))
 
 
 for _each in (

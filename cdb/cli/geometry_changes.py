@@ -289,10 +289,19 @@ def convert_command(
     from cdb.geometry import crystfel, geom_file, tree
 
     where.require_alone()
-    found, note = _read_form(where, sensor, clen, quadrants, compat=compat)
     if form is None:
         ending = "" if target is None else target.suffix.lower()
         form = next((name for name, endings in FORMS.items() if ending in endings), "psana")
+    if photon_energy is not None and not 0 < photon_energy < float("inf"):
+        raise click.UsageError(f"--photon-energy is above 0 eV, not {photon_energy:g}")
+    crystfels = form == "crystfel" or _ending(where) == ".geom"
+    if sensor is not None and _ending(where) != ".geom":
+        raise click.UsageError("--sensor is for a FILE.geom")
+    if compat and not crystfels:
+        raise click.UsageError("--compat is for a FILE.geom and for --to crystfel")
+    if clen is not None and not (crystfels or _ending(where) == ".h5"):
+        raise click.UsageError("--clen is for a FILE.geom or FILE.h5, and for --to crystfel")
+    found, note = _read_form(where, sensor, clen, quadrants, compat=compat)
     if form == "psana" and (mask is not None or photon_energy is not None):
         raise click.UsageError("--mask and --photon-energy are for --to crystfel or pyfai")
     if form != "psana" and rounded:
@@ -320,6 +329,11 @@ def convert_command(
         output.tell(f"{target}: {form}")
 
 
+def _ending(where: Where) -> str:
+    """Return what the name of a file ends in; nothing if there is none."""
+    return "" if where.file is None else where.file.suffix.lower()
+
+
 def _read_form(
     where: Where,
     sensor: str | None,
@@ -331,8 +345,7 @@ def _read_form(
     """Return a geometry that may have another form, and what is to be said of that."""
     from cdb.geometry import crystfel, geom_file, lpd
 
-    file = where.file
-    ending = "" if file is None else file.suffix.lower()
+    file, ending = where.file, _ending(where)
     if quadrants and ending != ".h5":
         raise click.UsageError("--quadrant is for a FILE.h5 of the LPD")
     if file is None or ending not in (".geom", ".h5"):
@@ -402,6 +415,8 @@ def default_command(
     """
     from cdb.geometry import defaults, tree
 
+    if dettype is None and panels is not None:
+        raise click.UsageError("--panels says how many a TYPE has; give the TYPE")
     if dettype is None:
         if as_json:
             output.as_json({name: {str(n): file for n, file in files.items()}

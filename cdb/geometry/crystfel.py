@@ -91,7 +91,8 @@ def from_geometry(
     BadName
         If a sensor does not say its shape.
     BadQuestion
-        If the geometry has no panel, or the dims lack ``ss`` or ``fs``.
+        If the geometry has no panel, the dims lack ``ss`` or ``fs``, the distance is below 0 or
+        a number is not above it.
     BadPayload
         If the mask has another number of pixels.
 
@@ -104,6 +105,11 @@ def from_geometry(
     """
     if [*dims].count("ss") != 1 or [*dims].count("fs") != 1:
         raise BadQuestion(f"dims {shown(list(dims))} have to have ss and fs once")
+    if not (clen is None or isinstance(clen, str)):
+        _check_distance(clen)
+    for name, value in {"photon_energy": photon_energy, "adu_per_eV": adu_per_eV}.items():
+        if not (value is None or isinstance(value, str) or 0 < value < math.inf):
+            raise BadQuestion(f"{name} is a number above 0, not {value}")
     pieces = tiles(geometry, generation=generation, wide=wide)
     good = None
     if mask is not None:
@@ -311,10 +317,7 @@ def to_geometry(
             f"the file has {'no clen' if said is None else f'clen = {said}'}, not a distance; "
             "give one in metres"
         )
-    if not 0 <= distance * 1e6 < FARTHEST:
-        raise BadQuestion(
-            f"a detector cannot stand {distance} m behind the sample: a geometry has it downstream"
-        )
+    _check_distance(distance)
     if sum(math.prod(panel.shape) for panel in file.panels) > MOST_PIXELS:
         raise BadFile(f"the file has more than {MOST_PIXELS} pixels")
     panels = [_Placed(panel, compat=compat) for panel in _in_order(file.panels)]
@@ -330,6 +333,14 @@ def to_geometry(
         _COLUMNS,
     )
     return FromCrystfel(Geometry(comments, (*parts, camera)), _mask(file, layout), off)
+
+
+def _check_distance(distance: float) -> None:
+    """Check where a detector stands [m]."""
+    if not 0 <= distance * 1e6 < FARTHEST:
+        raise BadQuestion(
+            f"a detector cannot stand {distance} m behind the sample: a geometry has it downstream"
+        )
 
 
 class _Placed:
@@ -418,6 +429,7 @@ def _candidates(wanted: str | None, generation: str) -> Iterator[Segment]:
         names = [name for name in known_segments(generation) if name not in NO_SHAPE]
     else:
         names = [wanted]
+    seen: set[tuple[str, bytes, bytes]] = set()
     for name in names:
         if "[" in name or "rows" in name:
             continue
@@ -426,7 +438,11 @@ def _candidates(wanted: str | None, generation: str) -> Iterator[Segment]:
             raise BadName(
                 f"no sensor {shown(name)}; there are {', '.join(known_segments(generation))}"
             )
-        yield from (kind,) if kind.regular is None else (kind, kind.regular)
+        # Of two names for the same places the first is the one that all programs know.
+        places = kind.frame, kind.rows.places.tobytes(), kind.cols.places.tobytes()
+        if places not in seen:
+            seen.add(places)
+            yield from (kind,) if kind.regular is None else (kind, kind.regular)
 
 
 def _layout(panels: Sequence[_Placed], shape: tuple[int, int]) -> list[_Spot] | None:

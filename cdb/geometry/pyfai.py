@@ -10,6 +10,7 @@ pyFAI 2026.9, ``pyFAI/detectors/_common.py`` (``NexusDetector``), ``pyFAI/io/pon
 """
 
 import json
+import math
 import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -213,6 +214,11 @@ def poni(path: Path | str, distance: float, *, wavelength: float | None = None) 
     wavelength : float, optional
         Of the X-rays [m].
 
+    Raises
+    ------
+    BadQuestion
+        If the wavelength is not above 0.
+
     Examples
     --------
     >>> print(poni("camera.h5", 0.1, wavelength=1e-10))
@@ -236,5 +242,7 @@ def poni(path: Path | str, distance: float, *, wavelength: float | None = None) 
     }
     about |= dict.fromkeys(("Poni1", "Poni2", "Rot1", "Rot2", "Rot3"), 0.0)
     if wavelength is not None:
+        if not 0 < wavelength < math.inf:
+            raise BadQuestion(f"a wavelength is above 0 m, not {wavelength}")
         about["Wavelength"] = float(wavelength)
     return "".join(f"{key}: {value}\n" for key, value in about.items())

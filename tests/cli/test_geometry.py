@@ -77,6 +77,13 @@ def test_a_file_needs_no_store(cdb, quad, monkeypatch):
         (("convert", "quad.data", "--to", "pyfai"), "give its name with -o"),
         (("convert", "quad.data", "--mask", "m.npy"), "are for --to crystfel or pyfai"),
         (("convert", "quad.data", "--rounded", "-o", "q.geom"), "--rounded is for --to psana"),
+        (("convert", "quad.data", "--sensor", "MTRX"), "--sensor is for a FILE.geom"),
+        (("convert", "quad.data", "--compat"), "--compat is for a FILE.geom and for --to"),
+        (("convert", "quad.data", "--clen", "1"), "--clen is for a FILE.geom or FILE.h5, and"),
+        (("convert", "quad.data", "--photon-energy", "nan", "-o", "q.h5"), "above 0 eV, not nan"),
+        (("plot", "quad.data", "-o", "p.png", "--gain", "0"), "--gain is one of an array"),
+        (("compare", "quad.data", "quad.data", "--within", "nan"), "0 um or more, not nan"),
+        (("default", "--panels", "3"), "give the TYPE"),
         (("metrology", "x", "-o", "y"), "say which --family"),
         (("metrology", "x", "--turn", "1"), "--turn: for which --family?"),
         (("metrology", "x", "--compat"), "--compat: for which --family?"),
@@ -86,9 +93,11 @@ def test_a_file_needs_no_store(cdb, quad, monkeypatch):
     ],
 )
 def test_what_makes_no_sense_is_usage(cdb, quad, arguments, said):
+    before = {*Path().iterdir()}
     result = cdb("geometry", *arguments)
     assert result.exit_code == 2
     assert said in " ".join(result.stderr.split())
+    assert {*Path().iterdir()} == before
 
 
 @pytest.mark.parametrize("name", ["show", "convert", "plot", "image", "move"])
@@ -178,7 +187,7 @@ def test_compare_says_how_far_panels_moved(cdb, quad, in_force):
     assert told["pixels"]["max"] == pytest.approx(12.5)
 
 
-@pytest.mark.parametrize(("other", "said"), [("mygeo", "1 panels of 704 x 768"), ("none", "none")])
+@pytest.mark.parametrize(("other", "said"), [("mygeo", "1 panel of 704 x 768"), ("none", "none")])
 def test_trouble_of_compare_gives_2(cdb, quad, other, said):
     result = cdb("geometry", "compare", quad, other)
     assert (result.exit_code, said in result.stderr, result.stdout) == (2, True, "")
@@ -234,6 +243,17 @@ def test_integers_stay_integers(cdb, quad):
     assert np.load("b.npy").dtype == np.uint8
 
 
+@pytest.mark.parametrize(
+    ("fill", "dtype"), [("-1", "int32"), ("70000", "uint32"), ("1e30", "float64")]
+)
+def test_what_integers_do_not_hold_widens_them(cdb, quad, fill, dtype):
+    np.save("a.npy", PANELS.astype("u2"))
+    cdb("geometry", "image", quad, "--data", "a.npy", "-o", "i.npy", "--fill", fill)
+    image = np.load("i.npy")
+    assert image.dtype == dtype
+    assert np.array_equal(image == float(fill), image_of(PANELS) == 0)
+
+
 def test_frame_tilt_pixel_and_plane_are_options(cdb, quad):
     np.save("a.npy", PANELS)
     shapes = {}
@@ -248,7 +268,12 @@ def test_frame_tilt_pixel_and_plane_are_options(cdb, quad):
 
 @pytest.mark.parametrize(
     ("array", "said"),
-    [(np.zeros((3, 3)), "does not hold 4 panels"), ({"a": 1}, "holds no array")],
+    [
+        (np.zeros((3, 3)), "does not hold 4 panels"),
+        (PANELS * 1j, "values of type complex64 make no image"),
+        (PANELS.astype("S4"), "values of type |S4 make no image"),
+        ({"a": 1}, "holds no array"),
+    ],
 )
 def test_what_makes_no_image_is_said(cdb, quad, array, said):
     name = "a.npy" if isinstance(array, np.ndarray) else "a.json"

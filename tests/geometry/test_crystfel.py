@@ -217,6 +217,30 @@ def test_many_panels_far_apart_in_the_data_take_no_memory():
     assert made.mask.shape == (3000, 1, 2)
 
 
+@pytest.mark.parametrize("name", ["epix10ka", "epix10ka2m", "cspad2x2", "epix100a"])
+def test_a_sensor_has_the_name_again_that_all_programs_know(name):
+    # EPIX10KA:V2 has the same places, and psana does not know it.
+    before = named(name)
+    made = to_geometry(from_geometry(before)).geometry
+    assert [part.name for part in made.parts[:-1]] == [
+        part.name for part in before.parts if ":" in part.name and "CSPAD2X2" not in part.name
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"clen": -1.0}, "cannot stand -1.0 m behind"),
+        ({"clen": float("nan")}, "cannot stand nan m behind"),
+        ({"photon_energy": float("nan")}, "photon_energy is a number above 0, not nan"),
+        ({"adu_per_eV": 0}, "adu_per_eV is a number above 0, not 0"),
+    ],
+)
+def test_a_number_that_crystfel_cannot_want_is_refused(given, sentence):
+    with pytest.raises(BadQuestion, match=sentence):
+        from_geometry(named("epix10ka"), **given)
+
+
 def test_dims_have_rows_and_columns():
     with pytest.raises(BadQuestion, match="have to have ss and fs once"):
         from_geometry(named("pnccd"), dims=("%", "fs"))

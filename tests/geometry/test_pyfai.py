@@ -79,3 +79,9 @@ def test_what_pyfai_cannot_have_is_told(tmp_path, geometry, options, error, sent
     with pytest.raises(error, match=sentence):
         pyfai.write(tmp_path / "no.h5", geometry, **options)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("wavelength", [0, -1e-10, float("nan")])
+def test_a_wavelength_is_above_0(wavelength):
+    with pytest.raises(BadQuestion, match="a wavelength is above 0 m"):
+        pyfai.poni("camera.h5", 0.1, wavelength=wavelength)
