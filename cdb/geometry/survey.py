@@ -15,7 +15,6 @@ camera may have a header, after which the numbers may begin anew::
 Comments, blank lines and titles (lines that begin with ``Point`` or ``Sensor``) are passed over.
 """
 
-import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdb.errors import BadFile, BadQuestion, NotFound, shown
+from cdb.geometry.tree import FARTHEST, parse_number
 
 Values = NDArray[np.float64]
 
@@ -198,9 +198,10 @@ def _is_digits(text: str) -> bool:
 
 def _is_number(text: str) -> bool:
     try:
-        return text.isascii() and "_" not in text and math.isfinite(float(text))
+        parse_number(text)
     except ValueError:
         return False
+    return True
 
 
 def _point(fields: list[str], quad: int | None, line: int) -> Point:
@@ -209,10 +210,9 @@ def _point(fields: list[str], quad: int | None, line: int) -> Point:
     number = fields[0]
     if not (_is_digits(number) and len(number) < 9 and 1 <= int(number) <= _MAX_NUMBER):
         raise ValueError(f"{shown(number)} is no number of a point, one of 1 to {_MAX_NUMBER}")
-    for text in fields[1:]:
-        if not _is_number(text):
-            raise ValueError(f"{shown(text)} is no finite number")
-    x, y, z = map(float, fields[1:])
+    x, y, z = map(parse_number, fields[1:])
+    if max(abs(x), abs(y), abs(z)) > FARTHEST:
+        raise ValueError(f"a point stands {FARTHEST:g} um away at most")
     return Point(int(number), x, y, z, quad, line)
 
 

@@ -59,6 +59,7 @@ def test_decimals_are_kept():
         (f"{ONE}1.5 1 2 3\n", "line 5: '1.5' is no number of a point"),
         (f"{ONE}{'9' * 5000} 1 2 3\n", r"line 5: '9+\.\.\.9+' is no number of a point"),
         (f"{ONE}5 1 x 3\n", "line 5: 'x' is no finite number"),
+        (f"{ONE}5 1 -1e300 3\n", "line 5: a point stands 1e[+]12 um away at most"),
         (f"{ONE}5 1 nan 3\n", "line 5: 'nan' is no finite number"),
         (f"{ONE}5 1 1_0 3\n", "line 5: '1_0' is no finite number"),
         (f"Quad 4\n{ONE}", "line 1: a quad is 0, 1, 2 or 3, not '4'"),
