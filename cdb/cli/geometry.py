@@ -80,7 +80,10 @@ def show_command(where: Where, as_json: bool) -> None:
     rows = [_part_row(part) for part in found.geometry.parts]
     filled = {name for row in rows for name, text in row.items() if text not in ("0", "")}
     rows = [{name: row[name] if name in filled else "" for name in row} for row in rows]
-    output.table(rows, above="parent", optional=["rot x", "rot y", "tilt x", "tilt y"])
+    width = output.width_of_terminal()
+    if width and any(len(line) > width for line in output.layout(rows, width, above="parent")):
+        rows = [*map(_folded, rows)]
+    output.table(rows, above="parent", beneath=["and"])
 
 
 def _sizes(geometry: "Geometry") -> dict[str, Any]:
@@ -132,6 +135,13 @@ def _part_row(part: "Part") -> dict[str, str]:
         "part": f"{part.name} {part.index}",
         **numbers,
     }
+
+
+def _folded(row: dict[str, str]) -> dict[str, str]:
+    """Return a row for a narrow terminal: the angles that are rarely there in one text."""
+    rare = {name: row[name] for name in ("rot y", "rot x", "tilt y", "tilt x")}
+    told = ", ".join(f"{name} {text}" for name, text in rare.items() if text not in ("", "0"))
+    return {name: text for name, text in row.items() if name not in rare} | {"and": told}
 
 
 # check -----------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from cdb.geometry.geom_file import BadRegion, GeomFile, Panel, Vector
 from cdb.geometry.pixels import branches, panel_stack
 from cdb.geometry.segments import MOST_PIXELS, NO_SHAPE, Floats, Segment, known_segments, segment
 from cdb.geometry.tiles import Tile, angles_of, tiles
-from cdb.geometry.tree import FARTHEST, Geometry, Part
+from cdb.geometry.tree import FARTHEST, Geometry, Part, shortest
 
 # How far a pixel may be from where it was, there and back [um].
 BOUND = 1e-6
@@ -115,7 +115,7 @@ def from_geometry(
     if mask is not None:
         good = panel_stack(branches(geometry, generation=generation)[-1], np.asarray(mask))
     own = _distance(geometry)
-    more = {} if adu_per_eV is None else {"adu_per_eV": _number(adu_per_eV)}
+    more = {} if adu_per_eV is None else {"adu_per_eV": shortest(adu_per_eV)}
     numbers: dict[int, int] = {}
     heights = _heights(pieces)
     panels = []
@@ -141,7 +141,8 @@ def from_geometry(
 
 def _distance(geometry: Geometry) -> float:
     """Return how far behind the interaction point the parts are that hang on the top [m]."""
-    distances = [-part.z for part in geometry.parts if part.parent_key == geometry.top]
+    top = geometry.top
+    distances = [-part.z for part in geometry.parts if part.parent_key == top]
     return sum(distances) / len(distances) / 1e6
 
 
@@ -176,16 +177,12 @@ def _vector(values: Floats) -> Vector:
     return x, y, z
 
 
-def _number(value: float) -> str:
-    return repr(float(value)).removesuffix(".0")
-
-
 def _settings(clen: float | str, photon_energy: float | str | None) -> dict[str, str]:
-    settings = {"clen": clen if isinstance(clen, str) else f"{_number(clen)} m"}
+    settings = {"clen": clen if isinstance(clen, str) else f"{shortest(clen)} m"}
     if photon_energy is not None:
         given = isinstance(photon_energy, str)
         settings["photon_energy"] = (
-            str(photon_energy) if given else f"{_number(float(photon_energy))} eV"
+            str(photon_energy) if given else f"{shortest(float(photon_energy))} eV"
         )
     return settings
 

@@ -16,7 +16,7 @@ from cdb.geometry.images import two2x1ToData2x2
 from cdb.geometry.masks import segment_mask
 from cdb.geometry.pixels import Branch
 from cdb.geometry.segments import NO_SHAPE, Floats, Segment, segment
-from cdb.geometry.tree import Part
+from cdb.geometry.tree import Part, shortest
 
 Array = NDArray[Any]
 _log = logging.getLogger(__name__)
@@ -394,8 +394,7 @@ class GeometryObject:
         if self.compat:
             return self.old_row()
         numbers = (*self.get_origin(), *self.get_rot(), *self.get_tilt())
-        texts = [repr(float(number)).removesuffix(".0") for number in numbers]
-        return f"{self._names()}  " + " ".join(f"{text:>8}" for text in texts)
+        return f"{self._names()}  " + " ".join(f"{shortest(number):>8}" for number in numbers)
 
     def old_row(self) -> str:
         """Return the row as psana writes it: in whole um, angles to 3 and 5 digits."""

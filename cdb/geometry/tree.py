@@ -327,8 +327,19 @@ def _fields(part: Part, decimals: tuple[int, int, int] | None) -> list[str]:
     names = [part.parent, str(part.parent_index), part.name, str(part.index)]
     values = [getattr(part, name) for name in NUMBERS]
     if decimals is None:
-        return names + [repr(float(value)).removesuffix(".0") for value in values]
+        return names + [shortest(value) for value in values]
     return names + [f"{value:.{decimals[n // 3]}f}" for n, value in enumerate(values)]
+
+
+def shortest(number: float) -> str:
+    """Return the shortest text that reads back as the same number.
+
+    Examples
+    --------
+    >>> shortest(-20150.0), shortest(0.1)
+    ('-20150', '0.1')
+    """
+    return repr(float(number)).removesuffix(".0")
 
 
 def find(geometry: Geometry, name: str, index: int = 0, *, parent: Key | None = None) -> Part:

@@ -53,6 +53,17 @@ def image_of(array):
 # Which geometry --------------------------------------------------------------------------------
 
 
+def test_a_narrow_terminal_shows_every_angle(cdb, folder, monkeypatch):
+    text = "IP 0 EPIX100:V1 0  -59032.125 23573.0625 -1e5  270.001 0 0.0034  -0.01949 0.12345 0.6\n"
+    Path("full.data").write_text(text)
+    wide = cdb("geometry", "show", "full.data").stdout.splitlines()[-1].split()
+    assert wide[7:] == ["270.001", "0.0034", "-0.01949", "0.12345", "0.6"]
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = cdb("geometry", "show", "full.data").stdout.splitlines()
+    assert max(map(len, narrow)) <= 80
+    assert narrow[-1].split(", ") == ["    rot x 0.0034", "tilt y 0.12345", "tilt x 0.6"]
+
+
 def test_a_file_needs_no_store(cdb, quad, monkeypatch):
     monkeypatch.setenv("CDB_URL", "http://127.0.0.1:9/")
     for name in ("show", "check", "convert"):
