@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from cdb.errors import BadName, shown
+from cdb.errors import BadFile, BadName, shown
 from cdb.geometry import pixels, psf, tree
 from cdb.geometry.objects import Array, GeometryObject
 from cdb.geometry.pixels import Branch, Indices
@@ -195,6 +195,11 @@ class GeometryAccess:
         compat : bool, optional
             Whether as psana writes: positions in whole um, rotations and tilts to 3 and 5 digits.
             By default as the object is; else nothing is lost.
+
+        Raises
+        ------
+        BadFile
+            If the path is a folder, or in none.
         """
         if not self.valid:
             return
@@ -532,6 +537,10 @@ class GeometryAccess:
 
 def _write(path: Path, text: str) -> None:
     """Write a file as a whole or not at all."""
+    if not path.parent.is_dir():
+        raise BadFile(f"there is no folder {path.parent} for {path.name}; make it first")
+    if path.is_dir():
+        raise BadFile(f"{path} is a folder; give a file")
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         beside.write_text(text, encoding="utf-8", errors="surrogateescape")

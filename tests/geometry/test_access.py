@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from cdb.errors import BadFile, BadName, BadQuestion
-from cdb.geometry import GeometryAccess, GeometryObject
+from cdb.geometry import GeometryAccess, GeometryObject, ImageIndex, tree
+from cdb.geometry.defaults import named
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "lcls1-calib"
 SMALL = "MTRX:2:3:50:50"
@@ -214,6 +215,22 @@ def test_a_part_moved_to_nowhere_is_told_in_one_sentence(geo, tmp_path):
 def test_a_text_that_is_no_geometry_is_refused(bad):
     with pytest.raises(BadFile):
         GeometryAccess(bad)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"), [(".", "is a folder; give a file"), ("no/out", "there is no folder")]
+)
+def test_a_place_that_holds_no_file_is_told(geo, tmp_path, name, sentence):
+    with pytest.raises(BadFile, match=sentence):
+        geo.save_pars_in_file(tmp_path / name)
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_old_generation_makes_its_own_image():
+    text = tree.format(named("epix10ka2m"))
+    old, new = (GeometryAccess(text, generation=each) for each in ("PSCalib", "psana"))
+    assert ImageIndex(*old.get_pixel_coord_indexes()).shape == (1674, 1672)
+    assert ImageIndex(*new.get_pixel_coord_indexes()).shape == (1673, 1671)
 
 
 def test_saving_loses_nothing(geo, tmp_path):
