@@ -1,5 +1,6 @@
 """The constants of a detector as arrays: pedestals, noise, gains, status; and their shape."""
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,9 @@ class Constants(OfRun):
     def status_data(self, run: Run = None, *, default: bool = False) -> "Array":
         """Return the bits of bad pixels by data runs, uint16; default 0. See `pedestals`."""
         return self._constant("status_data", run, default)
+
+    # Its name in LCLS-I's older scripts.
+    datast = status_data
 
     def mask_calib(self, run: Run = None, *, default: bool = False) -> "Array":
         """Return the deployed mask of good pixels, uint8; default 1. See `pedestals`."""
@@ -199,6 +203,14 @@ class Constants(OfRun):
             )
         found: Shape = known
         return found
+
+    def size(self, run: Run = None) -> int:
+        """Return how many pixels a frame has; see `shape`."""
+        return math.prod(self.shape(run))
+
+    def ndim(self, run: Run = None) -> int:
+        """Return how many dimensions a frame has; see `shape`."""
+        return len(self.shape(run))
 
     def _shape_if_known(self) -> "Shape | None":
         from cdb import pixel_constants
