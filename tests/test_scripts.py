@@ -76,6 +76,23 @@ def test_datinfo(script, epix):
     assert "Epix::ElementV3/frame" not in script("datinfo", "-x", epix, "-k", 0)[1]
 
 
+def test_datinfo_counts_event_codes_of_so_many_events_and_lists_constants(script, epix):
+    writers.with_codes(epix, [[40], [40, 162]])
+    code, out, err = script("datinfo", "-x", epix, "-n", 1)
+    assert code == 0
+    assert "40 (1) of the first 1 events" in out
+    assert "no constants of XcsEndstation.0:Epix10ka.1" in err
+
+
+def test_event_keys_says_what_has_no_effect(script, epix):
+    code, out, err = script("event_keys", "-d", epix, "-n", 3, "-m", 5)
+    assert code == 0
+    assert "EventKey(type=" in out
+    assert "-n and -s have no effect" in err
+    assert "for constants type cdb raw info --constants" in err
+    assert script("event_keys", "-d", epix)[2] == ""
+
+
 def test_datinfo_says_what_is_wrong(script, tmp_path):
     assert script("datinfo", "-d", "x")[0] == 2
     code, out, err = script("datinfo", "-x", f"exp=xcsx31116:run=9:dir={tmp_path}")

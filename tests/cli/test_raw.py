@@ -52,13 +52,44 @@ def test_the_same_as_json(raw, epix):
     ("words", "steps"),
     [
         (["--stepnum", 1], [1]), (["--stskip", 1], [1, 2]), (["--steps", 2], [0, 1]),
-        (["--steps", 1, "--stskip", 2], [2]),
+        (["--steps", 1, "--stskip", 2], [2]), (["--stepnum", 1, "--stskip", 2], [1]),
     ],
 )  # fmt: skip
 def test_steps_are_chosen(raw, epix, words, steps):
     (told,) = json.loads(raw("info", epix, "--json", *words).stdout)
     assert [step["number"] for step in told["steps"]] == steps
     assert sorted(map(int, told["sources"][0]["gain_modes"])) == steps
+
+
+def test_event_codes_are_told(raw, epix):
+    writers.with_codes(epix, [[40, 140], [40], [40]])
+    assert "codes   40 (3), 140 (1)\n" in raw("info", epix).stdout
+    assert "codes   40 (1), 140 (1) of the first 1 events\n" in raw("info", epix, "-n", 1).stdout
+    (told,) = json.loads(raw("info", epix, "--json").stdout)
+    assert told["event_codes"] == {"40": 3, "140": 1}
+
+
+def test_constants_in_force_are_listed(raw, cdb, epix, tmp_path):
+    (told,) = json.loads(raw("panels", epix, "--json").stdout)
+    (tmp_path / "mask.txt").write_text("1 0\n0 1\n")
+    added = cdb("add", "-f", str(tmp_path / "mask.txt"), "-d", told["longname"], "-c", "notes",
+                "-r", "5", "-e", "xcsx31116")  # fmt: skip
+    assert added.exit_code == 0, added.stderr
+    shown = raw("info", epix, "--constants").stdout
+    assert f"constants of {EPIX}\n" in shown
+    assert "2x2" in shown
+    (told,) = json.loads(raw("info", epix, "--constants", "--json").stdout)
+    assert [one["ctype"] for one in told["sources"][0]["constants"]] == ["notes"]
+
+
+def test_without_constants_the_rest_is_told(raw, epix):
+    result = raw("info", epix, "--constants")
+    assert result.exit_code == 0
+    assert "xcsx31116 run 12" in result.stdout
+    assert f"warning: no constants of {EPIX}: no detector 'epix10ka_" in result.stderr
+    result = raw("info", epix, "--constants", "--url", "http://127.0.0.1:9/", "--json")
+    assert json.loads(result.stdout)[0]["sources"][0]["constants"] == []
+    assert f"warning: no constants of {EPIX}: " in result.stderr
 
 
 def test_a_step_that_is_not_there(raw, epix):
