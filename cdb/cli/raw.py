@@ -67,7 +67,7 @@ def info_command(
 ) -> None:
     """Say what a run holds: times, steps, event codes, sources, shapes, gain mode, ids of panels.
 
-    Events are counted without being read; event codes are read, and HDF5 alone has them.
+    Events are counted without being read; event codes are read.
     """
     told = []
     for run in _runs(specs):
@@ -169,6 +169,8 @@ def panels_command(specs: Sequence[str], detname: str | None, as_json: bool) -> 
     if as_json:
         output.as_json(found)
         return
+    if not found:
+        output.say("no source of frames")
     for one in found:
         output.tell(f"{one['source']} of {one['run']}")
         for number, id_ in enumerate(one["panels"]):
@@ -252,7 +254,7 @@ def _open(files: "RunFiles") -> Iterator["Run"]:
 
 def _sources(run: "Run", detname: str | None) -> list["Source"]:
     found = run.matching(detname)
-    if not found:
+    if detname and not found:
         run.source(detname)  # says what there is
     return found
 

@@ -225,7 +225,7 @@ class Run(ABC):
 
         Notes
         -----
-        HDF5 alone tells them here; see `cdb.readers.event_codes`.
+        See `cdb.readers.event_codes` for HDF5; of xtc2 the timing system has them.
         """
         del limit
         return {}

@@ -173,6 +173,19 @@ def test_a_source_that_is_not_there(raw, tmp_path):
     assert "no source of frames is named 'cspad'; there are: frames" in result.stderr
 
 
+def test_a_run_without_frames_is_told_all_the_same(raw, tmp_path):
+    import h5py
+
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["evr/code_40"] = [1, 0]
+    result = raw("info", tmp_path / "a.h5")
+    assert result.exit_code == 0
+    assert "no source of frames" in result.stdout
+    assert "40 (1)" in result.stdout
+    assert raw("panels", tmp_path / "a.h5", "--json").stdout == "[]\n"
+    assert "no source of frames" in raw("panels", tmp_path / "a.h5").stderr
+
+
 def test_the_group_shows_its_commands():
     group = cli.get_command(click.Context(cli), "raw")
     assert {*group.commands} == {"info", "keys", "panels", "find"}
