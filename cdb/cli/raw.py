@@ -192,22 +192,27 @@ def panels_command(specs: Sequence[str], detname: str | None, as_json: bool) -> 
 def find_command(text: str, folders: Sequence[Path], as_json: bool) -> None:
     """Find the runs below folders that have a text in the names of their sources or keys.
 
-    Files that cannot be read are told of on stderr; they stop nothing.
+    Files and folders that cannot be read are told of on stderr; they stop nothing.
     """
     from cdb import readers
 
     found, passed = [], 0
+
+    def passed_over(why: object) -> None:
+        nonlocal passed
+        passed += 1
+        output.say(f"warning: {why}")
+
     for folder in folders:
         if not folder.is_dir():
             raise failure(f"there is no folder {folder}")
-    files = [one for folder in folders for one in readers.below(folder)]
+    files = [one for folder in folders for one in readers.below(folder, passed_over)]
     with output.steps("looking through", lambda: len(files)) as advance:
         for one in files:
             try:
                 found += _hits(one, text)
             except CalibError as error:
-                passed += 1
-                output.say(f"warning: {error}")
+                passed_over(error)
             advance(1)
     if as_json:
         output.as_json({"runs": len(files), "unreadable": passed, "found": found})

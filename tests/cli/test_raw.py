@@ -1,6 +1,8 @@
 """``cdb raw``: what a run holds, as people and programs read it."""
 
 import json
+import os
+from pathlib import Path
 
 import click
 import pytest
@@ -150,6 +152,32 @@ def test_runs_are_found_by_their_data_and_the_unreadable_are_told_of(raw, tmp_pa
     assert "broken.h5 cannot be read as HDF5" in result.stderr
     assert "SPB_DET_AGIPD1M-1" in raw("find", "AGIPD", tmp_path).stdout
     assert "none of 3 runs has 'cspad'" in raw("find", "cspad", tmp_path).stderr
+
+
+def test_folders_that_cannot_be_read_stop_nothing(raw, tmp_path, monkeypatch):
+    writers.plain(tmp_path / "dark.h5")
+    for name in ("locked", "half"):
+        (tmp_path / name).mkdir()
+        writers.plain(tmp_path / name / "a.h5")
+    scandir, is_file = os.scandir, Path.is_file
+
+    def scandir_where_allowed(folder):
+        if str(folder).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scandir(folder)
+
+    def is_file_where_allowed(path, **how):
+        if path.parent.name == "half":
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_file(path, **how)
+
+    monkeypatch.setattr(os, "scandir", scandir_where_allowed)
+    monkeypatch.setattr(Path, "is_file", is_file_where_allowed)
+    result = raw("find", "frames", tmp_path, "--json")
+    told = json.loads(result.stdout)
+    assert (told["runs"], told["unreadable"], len(told["found"])) == (1, 2, 1)
+    assert f"cannot read {tmp_path / 'locked'}: Permission denied" in result.stderr
+    assert f"cannot read {tmp_path / 'half' / 'a.h5'}: Permission denied" in result.stderr
 
 
 @pytest.mark.parametrize(
