@@ -305,8 +305,17 @@ def prepare(
     ------
     BadArray
         If these are not of the same pixels.
+    BadQuestion
+        If the detector has gain ranges, and nothing is known here of how its data tell them.
     """
     ranges = has_ranges(dettype)
+    area = AREAS.get(dettype.lower())
+    if area is not None and area.gains and not ranges:
+        raise BadQuestion(
+            f"frames of {dettype} are not calibrated here: only of jungfrau and epix10ka it is known "
+            f"how data tell their gain range; det.pedestals() has {len(area.gains)} of them, "
+            f"{', '.join(area.gains)}"
+        )
     if pedestals.ndim < 2 or (ranges and pedestals.ndim < 3):
         raise BadArray(f"pedestals of a {dettype} of the shape {pedestals.shape}")
     n_gains = pedestals.shape[0] if ranges else 1

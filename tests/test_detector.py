@@ -539,6 +539,13 @@ def test_raw_data_of_jungfrau_keep_their_range_when_they_are_signed(jungfrau, ra
     np.testing.assert_array_equal(jungfrau.calib(raw.view("int16")), jungfrau.calib(raw))
 
 
+def test_a_detector_whose_gain_bits_are_unknown_is_refused(db):
+    pedestals = np.zeros((3, 4, 192, 384), "float32")
+    det = with_constants(db, "epixm320_000001", pedestals=pedestals)
+    with pytest.raises(BadQuestion, match="epixm320 are not calibrated here.* AHL, SH, SL"):
+        det.calib(np.zeros((4, 192, 384), "uint16"))
+
+
 @pytest.mark.parametrize("name", ["mask", "gain_mask"])
 def test_what_is_no_mask_is_refused(jungfrau, raw, name):
     with pytest.raises(BadArray, match=r"\[1\] is no array"):
