@@ -312,9 +312,8 @@ def prepare(
     area = AREAS.get(dettype.lower())
     if area is not None and area.gains and not ranges:
         raise BadQuestion(
-            f"frames of {dettype} are not calibrated here: only of jungfrau and epix10ka it is known "
-            f"how data tell their gain range; det.pedestals() has {len(area.gains)} of them, "
-            f"{', '.join(area.gains)}"
+            f"frames of {dettype} are not calibrated here: how data tell their gain range is known "
+            f"of jungfrau and epix10ka alone; det.pedestals() has {', '.join(area.gains)}"
         )
     if pedestals.ndim < 2 or (ranges and pedestals.ndim < 3):
         raise BadArray(f"pedestals of a {dettype} of the shape {pedestals.shape}")
