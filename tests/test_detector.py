@@ -128,6 +128,19 @@ def test_what_is_not_there_is_an_error_that_names_what_is(jungfrau):
 
 
 @pytest.mark.parametrize(
+    "ask",
+    [
+        lambda det: det.rms(), lambda det: det.mask(calib=True), lambda det: det.coords_x(),
+        lambda det: det.calib(np.zeros((704, 768))), lambda det: det.status_as_mask(),
+        lambda det: det.common_mode_correction(None, np.zeros((704, 768))),
+    ],
+)  # fmt: skip
+def test_what_is_not_there_names_the_way_on(db, ask):
+    with pytest.raises(NotFound, match="; with default=True a default stands in"):
+        ask(db.detector("epix100a_000001", run=3))
+
+
+@pytest.mark.parametrize(
     ("name", "call", "shape", "value"),
     [
         ("cspad_000001", "rms", (32, 185, 388), 1),

@@ -97,11 +97,20 @@ class Constants(OfRun):
     def _own(self, ctype: str, default: bool = False) -> "Array":
         """Return a constant for the detector's own run."""
         stored = self._stored_as(ctype)
+        if not default:
+            self._require(stored)
         if default and stored not in self.calibconst:
             found: Array = self._once((ctype, "default"), lambda: self._default(ctype))
         else:
             found = self._once(stored, lambda: self._load(stored))
         return found
+
+    def _require(self, ctype: str) -> None:
+        """Refuse what is not there, and say how to go on without it."""
+        try:
+            self.calibconst.version(ctype)
+        except NotFound as error:
+            raise NotFound(f"{error}; with default=True a default stands in") from None
 
     def _stored_as(self, ctype: str) -> str:
         """Return the type by which a constant is stored: status_data has an old name."""
@@ -242,7 +251,9 @@ class Constants(OfRun):
     def _geometry_tree(self, default: bool) -> "Geometry":
         from cdb.geometry import tree
 
-        if "geometry" in self.calibconst or not default:
+        if not default:
+            self._require("geometry")
+        if "geometry" in self.calibconst:
             text, _ = self.calibconst["geometry"]
             if not isinstance(text, str):
                 raise BadPayload(f"geometry of {self.name} is no text: {shown(text)}")

@@ -79,7 +79,7 @@ class Masks(Pixels):
                 mask = masks.merge_masks(mask, one)
         if mask is None:
             if not default:
-                there.calibconst.version("pixel_status")
+                there._require("pixel_status")
             return there._all_good()
         return masks.mask_neighbors(mask, allnbrs=mode == 2) if mode else mask
 
