@@ -41,6 +41,19 @@ def has_ranges(dettype: str) -> bool:
     return dettype.lower() in ("jungfrau", *EPIX10KA)
 
 
+def check_raw(raw: Any, dettype: str) -> None:
+    """Refuse what is no raw data of a detector type.
+
+    Raises
+    ------
+    BadArray
+        If it is no array of numbers; of whole ones where they tell gain ranges.
+    """
+    kinds = "iu" if has_ranges(dettype) else "iuf"
+    if not isinstance(raw, np.ndarray) or raw.dtype.kind not in kinds:
+        raise BadArray(f"{shown(raw)} are no raw data of {dettype}; give an array of numbers")
+
+
 def gain_divides(unit: str | None, dettype: str) -> bool:
     """Return whether intensities are divided by a gain, or multiplied by it.
 
@@ -141,9 +154,9 @@ class Calibration:
         BadQuestion
             If the configuration of an epix10ka is missing.
         """
-        kinds = "iu" if has_ranges(self.dettype) else "iuf"
-        if not isinstance(raw, np.ndarray) or raw.dtype.kind not in kinds:
-            raise BadArray(f"{shown(raw)} are no raw data of a {self.dettype}")
+        check_raw(raw, self.dettype)
+        if has_ranges(self.dettype) and raw.dtype == np.int16:
+            raw = raw.view(np.uint16)  # the range stands in the highest bits
         panels = _as_frame(raw, self.frame, "raw data")
         used = self.parameters if parameters is None else parameters
         low = None if gain_mask is None else _as_frame(gain_mask, self.frame, "gain_mask") != 0
@@ -292,8 +305,16 @@ def prepare(
     ------
     BadArray
         If these are not of the same pixels.
+    BadQuestion
+        If the detector has gain ranges, and nothing is known here of how its data tell them.
     """
     ranges = has_ranges(dettype)
+    area = AREAS.get(dettype.lower())
+    if area is not None and area.gains and not ranges:
+        raise BadQuestion(
+            f"frames of {dettype} are not calibrated here: how data tell their gain range is known "
+            f"of jungfrau and epix10ka alone; det.pedestals() has {', '.join(area.gains)}"
+        )
     if pedestals.ndim < 2 or (ranges and pedestals.ndim < 3):
         raise BadArray(f"pedestals of a {dettype} of the shape {pedestals.shape}")
     n_gains = pedestals.shape[0] if ranges else 1
@@ -321,6 +342,8 @@ def prepare(
 
 
 def _as_frame(values: NDArray[Any], shape: tuple[int, ...], what: str) -> NDArray[Any]:
+    if not isinstance(values, np.ndarray):
+        raise BadArray(f"{what}: {shown(values)} is no array")
     if values.shape[-2:] != shape[-2:] or values.size != np.prod(shape):
         raise BadArray(f"{what} of the shape {values.shape} are not of the pixels {shape}")
     return values.reshape(shape)

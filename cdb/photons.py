@@ -66,8 +66,8 @@ def count_photons(
     """
     if not isinstance(data, np.ndarray) or data.dtype.kind not in "biuf" or data.ndim < 2:
         raise BadArray(f"{shown(data)} are no intensities in rows and columns")
-    if mask is not None and mask.shape != data.shape:
-        raise BadArray(f"a mask of the shape {mask.shape} does not fit data of {data.shape}")
+    if mask is not None and (not isinstance(mask, np.ndarray) or mask.shape != data.shape):
+        raise BadArray(f"the mask {shown(mask)} does not fit data of the shape {data.shape}")
     if not adu_per_photon > 0:
         raise BadQuestion(f"adu_per_photon is {shown(adu_per_photon)}; it is above 0")
     if min(data.shape[-2:]) < 2:

@@ -4,14 +4,16 @@ A map never changes: what was once computed is kept, and arrays that it gives ar
 moved or tilted by making another one.
 """
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cdb.errors import BadArray
+from cdb.errors import BadArray, BadQuestion
 from cdb.geometry import pixels, psf
 from cdb.geometry.images import ImageIndex
 from cdb.geometry.pixels import Branch, Indices
@@ -45,6 +47,11 @@ class Motion:
     dt_x: float = 0
     dt_y: float = 0
     dt_z: float = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no step."""
+        if not all(isinstance(by, Real) and math.isfinite(by) for by in astuple(self)):
+            raise BadQuestion(f"a detector is moved and tilted by numbers, not by {self}")
 
 
 class PixelMap:
@@ -95,6 +102,9 @@ class PixelMap:
     def pixel_size(self) -> float:
         """The size of a normal pixel [um]."""
         return pixels.scale_size(self._top)
+
+    def _size_or_own(self, size: float | None) -> float:
+        return self.pixel_size if size is None else size
 
     def coords(self, cframe: int = 0) -> tuple[Floats, Floats, Floats]:
         """Return x, y and z of the pixels [um].
@@ -171,7 +181,7 @@ class PixelMap:
         x, y, z = self.coords(cframe)
         if plane is not None:
             x, y = pixels.project(x, y, z, plane[0])
-        rows, cols = pixels.indexes(x, y, size or self.pixel_size, offset=offset, frame=cframe)
+        rows, cols = pixels.indexes(x, y, self._size_or_own(size), offset=offset, frame=cframe)
         return self._shaped(rows), self._shaped(cols)
 
     def point_indexes(
@@ -185,7 +195,7 @@ class PixelMap:
     ) -> tuple[float, float]:
         """Return row and column of a point [um]; whole unless their fractions are asked for."""
         x, y, _ = self.coords(cframe)
-        size = pix_scale_size_um or self.pixel_size
+        size = self._size_or_own(pix_scale_size_um)
         row, col = pixels.point_indexes(p_um, x, y, size, offset=xy0_off_pix, frame=cframe)
         return (row, col) if fract else (int(np.floor(row)), int(np.floor(col)))
 
@@ -231,7 +241,7 @@ class PixelMap:
         self, pix_scale_size_um: float | None = None, xy0_off_pix: Offset | None = None
     ) -> tuple[Floats, Floats]:
         """Return x of the rows of an image, and y of its columns [um]; see `image`."""
-        size = pix_scale_size_um or self.pixel_size
+        size = self._size_or_own(pix_scale_size_um)
         lengths = self._image_index(pix_scale_size_um, xy0_off_pix).shape
         before = (0.0, 0.0) if xy0_off_pix is None else xy0_off_pix
         x, y = (

@@ -4,6 +4,7 @@ import multiprocessing
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import cdb
 from cdb import calibration
 from cdb.database import Database
 from cdb.detector import Detector
+from cdb.detector.gone import GONE
 from cdb.errors import (
     BadArray,
     BadFile,
@@ -95,6 +97,7 @@ def pair(db) -> Detector:
         ("gain", "pixel_gain", "float32"), ("offset", "pixel_offset", "float32"),
         ("bkgd", "pixel_bkgd", "float32"), ("status", "pixel_status", "uint16"),
         ("status_extra", "status_extra", "uint64"), ("status_data", "status_data", "uint16"),
+        ("datast", "status_data", "uint16"),
         ("mask_calib", "pixel_mask", "uint8"),
     ],
 )  # fmt: skip
@@ -122,6 +125,19 @@ def test_the_old_name_of_status_data_is_found(db):
 def test_what_is_not_there_is_an_error_that_names_what_is(jungfrau):
     with pytest.raises(NotFound, match="no pixel_rms of jungfrau_000001 run 9 .*there are: geom"):
         jungfrau.rms()
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda det: det.rms(), lambda det: det.mask(calib=True), lambda det: det.coords_x(),
+        lambda det: det.calib(np.zeros((704, 768))), lambda det: det.status_as_mask(),
+        lambda det: det.common_mode_correction(None, np.zeros((704, 768))),
+    ],
+)  # fmt: skip
+def test_what_is_not_there_names_the_way_on(db, ask):
+    with pytest.raises(NotFound, match="; with default=True a default stands in"):
+        ask(db.detector("epix100a_000001", run=3))
 
 
 @pytest.mark.parametrize(
@@ -310,6 +326,53 @@ def test_a_detector_that_was_moved_works_in_another_process(tmp_path):
             assert pool.apply(seen_by_a_worker, (det,)) == (1, 5, 20300)
 
 
+class EventOfLcls1:
+    def run(self):
+        return 4
+
+
+class EventOfLcls2:
+    def run(self):
+        return SimpleNamespace(runnum=np.int64(4), expt="cxi01516")
+
+
+@pytest.mark.parametrize("event", [EventOfLcls1(), EventOfLcls2()])
+def test_an_event_stands_for_its_run(db, event):
+    for run in (1, 5):
+        add(db, "pedestals", np.full((3, 4), run), "opal_000001", run)
+    det = db.detector("opal_000001", run=7)
+    assert det.pedestals(event).max() == 1
+    assert det.image(event, np.ones((3, 4))).shape == (3, 4)
+    assert det.for_run(event) is det.for_run(4)
+
+
+def test_size_dimensions_and_instrument(db, pair):
+    assert (pair.shape(9), pair.size(9), pair.ndim(9)) == ((2, 352, 384), 2 * 352 * 384, 3)
+    assert db.detector("cspad_000001", experiment="cxi01516").instrument() == "CXI"
+    for experiment in (None, "p900203"):
+        with pytest.raises(NotFound, match="tells no instrument, as cxi01516 does"):
+            db.detector("cspad_000001", experiment=experiment).instrument()
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("raw", r"cdb.readers reads raw data"), ("gain_mask", "gain_mask=..."),
+        ("set_print_bits", "leave it out"), ("is_cspad", "compare det.dettype"),
+        ("nothing_like_it", "'Detector' object has no attribute 'nothing_like_it'"),
+    ],
+)  # fmt: skip
+def test_a_call_that_is_not_here_says_what_to_do(pair, name, says):
+    with pytest.raises(AttributeError, match=says):
+        getattr(pair, name)
+    assert not hasattr(pair, name)
+
+
+@pytest.mark.parametrize("name", GONE)
+def test_what_is_said_not_to_be_here_is_not_here(pair, name):
+    assert not hasattr(pair, name)
+
+
 # masks -----------------------------------------------------------------------------------------
 
 
@@ -393,6 +456,27 @@ def test_no_mask_at_all_is_no_question(pair, ask):
         ask(pair)
 
 
+def test_masks_that_are_given_grow(pair):
+    mask = np.ones((2, 30, 40), "uint8")
+    mask[1, 10, 10] = 0
+    assert len(bad(pair.mask_neighbors(mask))) == 9
+    assert len(bad(pair.mask_neighbors(mask, allnbrs=False))) == 5
+    assert len(bad(pair.mask_neighbors_in_radius(mask))) == 2 * 9 * 10 + 1
+    assert len(bad(pair.mask_edges(mask, mrows=0, mcols=2))) == 2 * 30 * 4 + 1
+    assert bad(mask) == [(1, 10, 10)]
+
+
+def test_a_camera_without_geometry_has_its_mask_when_defaults_are_asked_for(db):
+    status = np.zeros((10, 12), "uint16")
+    status[3, 4] = 1
+    det = with_constants(db, "opal1000_000001", pixel_status=status)
+    everything = {"calib": True, "status": True, "edges": True, "central": True, "unbond": True}
+    assert bad(det.mask(9, **everything, unbondnbrs=True, default=True)) == [(3, 4)]
+    assert bad(det.mask_v2(9, central=True, unbond=True, default=True)) == [(3, 4)]
+    with pytest.raises(NotFound, match="no geometry"):
+        det.mask(9, status=True, central=True)
+
+
 # frames ----------------------------------------------------------------------------------------
 
 
@@ -457,6 +541,30 @@ def test_without_pedestals_or_gain_nothing_is_calibrated_unless_asked_for(db):
     assert (det.calib(raw, default=True) == 6).all()
 
 
+@pytest.mark.parametrize("default", [False, True])
+@pytest.mark.parametrize("raw", [None, [1, 2], "raw", np.array(["a"])])
+def test_what_is_no_raw_data_is_refused(db, raw, default):
+    with pytest.raises(BadArray, match="are no raw data of epix100a; give an array of numbers"):
+        db.detector("epix100a_000001", run=3).calib(raw, default=default)
+
+
+def test_raw_data_of_jungfrau_keep_their_range_when_they_are_signed(jungfrau, raw):
+    np.testing.assert_array_equal(jungfrau.calib(raw.view("int16")), jungfrau.calib(raw))
+
+
+def test_a_detector_whose_gain_bits_are_unknown_is_refused(db):
+    pedestals = np.zeros((3, 4, 192, 384), "float32")
+    det = with_constants(db, "epixm320_000001", pedestals=pedestals)
+    with pytest.raises(BadQuestion, match="epixm320 are not calibrated here.* AHL, SH, SL"):
+        det.calib(np.zeros((4, 192, 384), "uint16"))
+
+
+@pytest.mark.parametrize("name", ["mask", "gain_mask"])
+def test_what_is_no_mask_is_refused(jungfrau, raw, name):
+    with pytest.raises(BadArray, match=r"\[1\] is no array"):
+        jungfrau.calib(raw, **{name: [1]})
+
+
 def test_epix10ka_is_calibrated_with_its_configuration(db):
     pedestals = np.arange(7, dtype="float32").reshape(7, 1, 1, 1) * np.ones((7, 1, 352, 384))
     gain = np.full((7, 1, 352, 384), 2, "float32")
@@ -490,6 +598,7 @@ def test_photons_are_counted_in_good_pixels(pair, random):
     good = pair.mask(calib=True, status=True, edges=True, central=True)
     assert not counted[good == 0].any()
     assert 0.5 < counted[good == 1].mean() < 1
+    assert pair.photons(values / 9.5, adu_per_photon=None).sum() == counted.sum()
     everywhere = pair.photons(None, values, np.ones_like(values), 9.5)
     np.testing.assert_array_equal(everywhere, count_photons(values, adu_per_photon=9.5))
 
@@ -508,6 +617,8 @@ def test_places_are_those_of_the_geometry_in_the_shape_of_a_frame(pair, jungfrau
     assert (pair.pixel_size(), jungfrau.pixel_size()) == (100, 75)
     assert (pair.areas().max(), pair.areas().shape) == (2.25**2, (2, 352, 384))
     assert len(pair.psf()) == 8
+    assert pair.data_psf(9, np.ones((2, 352, 384))).shape == (8, 176, 192)
+    assert pair.pixel_coords_psf(9)[0].shape == (8, 176, 192)
     one = with_constants(db, "epix100a_000001", geometry="IP 0 EPIX100:V1 0 0 0 0 0 0 0 0 0 0\n")
     assert (one.coords_x().shape, one.shape()) == ((704, 768), (704, 768))
     cspad = with_constants(db, "cspad2x2_000001", geometry=written(default_for("cspad2x2")))
@@ -531,7 +642,7 @@ def test_an_image_and_back(pair, random):
     values = random.random((2, 352, 384)).astype("float32")
     image = pair.image(values)
     assert (image.ndim, image.dtype) == (2, np.float32)
-    for other in (pair.image(9, values), pair.image(None, values)):
+    for other in (pair.image(9, values), pair.image(None, nda_in=values)):
         np.testing.assert_array_equal(other, image)
     np.testing.assert_array_equal(pair.ndarray_from_image(None, image), values)
     assert (len(pair.image_xaxis()), len(pair.image_yaxis())) == image.shape
@@ -558,6 +669,12 @@ def test_a_frame_in_two_dimensions_is_its_own_image(db, random):
         (lambda det: det.photons(np.zeros(3), np.zeros(3)), BadQuestion, "anything else"),
         (lambda det: det.image(np.zeros((3, 352, 384))), BadArray, "are not of"),
         (lambda det: det.image(np.zeros((2, 384, 352))), BadArray, "are not of"),
+        (lambda det: det.indexes_xy(9, 0), BadQuestion, "larger than 0 um, not 0"),
+        (lambda det: det.indexes_xy(9, None, (float("nan"), 0)), BadQuestion, "by two numbers"),
+        (lambda det: det.indexes_xy(9, None, 3), BadQuestion, "by two numbers of pixels, not 3"),
+        (lambda det: det.image_xaxis(9, None, "x"), BadQuestion, "by two numbers of pixels"),
+        (lambda det: det.move_geo(9, float("nan"), 0, 0), BadQuestion, "is moved and tilted by n"),
+        (lambda det: det.tilt_geo(9, 0, "1", 0), BadQuestion, "is moved and tilted by numbers"),
         (lambda det: det.for_run(0).coords_x(), NotFound, "no geometry"),
     ],
 )
@@ -617,7 +734,7 @@ def test_what_is_done_to_a_geometry_object_stays_there(pair):
 def test_arrays_go_to_text_files_and_back(db, tmp_path: Path, random):
     det = db.detector("cspad2x2_000001", run=3)
     values = random.random((2, 185, 388)).astype("float32")
-    det.save_txtnda(tmp_path / "nda.txt", values, ["taken by hand"])
+    det.save_txtnda(tmp_path / "nda.txt", values, ["taken by hand"], verbos=False, addmetad=True)
     np.testing.assert_array_equal(det.load_txtnda(tmp_path / "nda.txt"), values)
     head = (tmp_path / "nda.txt").read_text()[:200]
     assert "# taken by hand\n" in head

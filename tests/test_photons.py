@@ -74,6 +74,7 @@ def test_of_equal_fractions_the_first_is_the_highest():
         ((np.zeros(4),), BadArray),
         ((np.zeros((1, 4)),), BadArray),
         ((np.zeros((2, 4)), np.zeros((4, 2))), BadArray),
+        ((np.zeros((2, 2)), [[1, 0], [1, 1]]), BadArray),
         ((np.full((2, 2), 70000.0),), BadArray),
     ],
 )

@@ -76,8 +76,44 @@ def test_datinfo(script, epix):
     assert "Epix::ElementV3/frame" not in script("datinfo", "-x", epix, "-k", 0)[1]
 
 
+def test_datinfo_counts_event_codes_of_so_many_events_and_lists_constants(script, epix):
+    writers.with_codes(epix, [[40], [40, 162]])
+    code, out, err = script("datinfo", "-x", epix, "-n", 1)
+    assert code == 0
+    assert "40 (1) of the first 1 events" in out
+    assert "no constants of XcsEndstation.0:Epix10ka.1" in err
+
+
+def test_event_keys_says_what_has_no_effect(script, epix):
+    code, out, err = script("event_keys", "-d", epix, "-n", 3, "-m", 5)
+    assert code == 0
+    assert "EventKey(type=" in out
+    assert "-n and -s have no effect" in err
+    assert "for constants type cdb raw info --constants" in err
+    assert script("event_keys", "-d", epix)[2] == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["-d", "x"], "give -e and -r, or -x"), (["-x", "a.h5", "-n", "-5"], "no number from 0 on"),
+        (["-x", "a.h5", "-L", "loud"], "invalid choice: 'LOUD'"),
+        (["-x", "a.h5", "--steps", "x"], "'x' is no number from 0 on"),
+    ],
+)  # fmt: skip
+def test_datinfo_refuses_what_is_no_option(script, words, says):
+    code, _, err = script("datinfo", *words)
+    assert (code, says in err, "usage: datinfo" in err) == (2, True, True)
+
+
+def test_datinfo_takes_the_only_run_of_a_folder(script, epix):
+    code, out, _ = script(
+        "datinfo", "-e", "xcsx31116", "-x", f":dir={epix.parent}", "-L", "critical"
+    )
+    assert (code, "xcsx31116 run 12, hdf5" in out) == (0, True)
+
+
 def test_datinfo_says_what_is_wrong(script, tmp_path):
-    assert script("datinfo", "-d", "x")[0] == 2
     code, out, err = script("datinfo", "-x", f"exp=xcsx31116:run=9:dir={tmp_path}")
     assert (code, out) == (1, "")
     assert "has no files of run 9" in err
@@ -86,7 +122,7 @@ def test_datinfo_says_what_is_wrong(script, tmp_path):
 @pytest.mark.parametrize(("bits", "n"), [(1, 4), (2, 1), (3, 5), (4, 0)])
 def test_event_keys(script, epix, bits, n):
     code, out, _ = script("event_keys", "-d", epix, "-m", bits, "-p", "Epix")
-    assert (code, out.count("EventKey(type=")) == (0, n)
+    assert (code, out.count("EventKey(type="), out.count("\n")) == (0, n, n)
 
 
 def test_event_keys_in_a_file(script, epix, tmp_path):

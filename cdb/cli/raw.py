@@ -1,19 +1,18 @@
 """Commands about raw data: raw info, keys, panels, find."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cdb.cli import options, output
+from cdb.cli import options, output, run_report
 from cdb.cli.command import command, failure, group
 from cdb.errors import CalibError
 
 if TYPE_CHECKING:
     from cdb.readers import Key, Run, RunFiles, Source
-    from cdb.run_facts import GainMode
 
 
 @group("raw")
@@ -39,6 +38,8 @@ _det = click.option("-d", "--detname", metavar="TEXT", help="Sources with this i
 )
 @_spec
 @_det
+@click.option("-n", "--events", type=click.IntRange(min=0), default=1000, show_default=True,
+              metavar="N", help="Events whose event codes are counted, at most.")  # fmt: skip
 @click.option("-m", "--evskip", type=click.IntRange(min=0), default=0, metavar="N",
               help="Frames of each step that are passed over.")  # fmt: skip
 @click.option("--steps", "n_steps", type=click.IntRange(min=0), default=1000, show_default=True,
@@ -47,38 +48,50 @@ _det = click.option("-d", "--detname", metavar="TEXT", help="Sources with this i
               help="Steps that are passed over.")  # fmt: skip
 @click.option("--stepnum", type=click.IntRange(min=0), metavar="N", help="This step alone.")
 @click.option("-c", "--configuration", is_flag=True, help="Tell how each panel was configured.")
+@click.option("--constants", is_flag=True,
+              help="List the constants in force for the run, by the store.")  # fmt: skip
 @options.json_
+@options.url
 def info_command(
     specs: Sequence[str],
     detname: str | None,
+    events: int,
     evskip: int,
     n_steps: int,
     stskip: int,
     stepnum: int | None,
     configuration: bool,
+    constants: bool,
     as_json: bool,
+    url: str | None,
 ) -> None:
-    """Say what a run holds: times, steps, sources, shapes, gain mode, ids of panels."""
+    """Say what a run holds: times, steps, event codes, sources, shapes, gain mode, ids of panels.
+
+    Events are counted without being read; event codes are read.
+    """
     told = []
     for run in _runs(specs):
-        wanted = [
-            step.number
-            for step in run.steps[stskip : stskip + n_steps]
-            if stepnum is None or step.number == stepnum
-        ]
-        if stepnum is not None and not wanted:
-            raise failure(f"{run.where} has no step {stepnum}; it has {len(run.steps)}, from 0 on")
+        wanted = [step.number for step in run.steps[stskip : stskip + n_steps]]
+        if stepnum is not None:
+            wanted = [step.number for step in run.steps if step.number == stepnum]
+            if not wanted:
+                raise failure(
+                    f"{run.where} has no step {stepnum}; it has {len(run.steps)}, from 0 on"
+                )
         sources = _sources(run, detname)
         facts = [_facts(run, one, wanted, evskip) for one in sources]
         if configuration:
             for one in facts:
                 one["configuration"] = [
-                    _settings(panel) for panel in run.configuration(one["source"])
+                    run_report.settings(panel) for panel in run.configuration(one["source"])
                 ]
+        if constants:
+            _add_constants(run, facts, url)
+        codes = run_report.Codes(run.event_codes(events), events)
         if as_json:
-            told.append(_run_as_json(run, wanted, facts))
+            told.append(run_report.as_json(run, wanted, codes, facts))
         else:
-            _print_run(run, wanted, facts)
+            run_report.tell(run, wanted, codes, facts)
     if as_json:
         output.as_json(told)
 
@@ -122,7 +135,7 @@ def keys_command(
             [
                 {**({"run": where} if several else {}), "kind": key.kind,
                  "source": key.source or "/", "key": key.name,
-                 "values": _values(key.dtype, key.shape)}
+                 "values": run_report.values(key.dtype, key.shape)}
                 for where, key in found
             ],
             above="source",
@@ -156,6 +169,8 @@ def panels_command(specs: Sequence[str], detname: str | None, as_json: bool) -> 
     if as_json:
         output.as_json(found)
         return
+    if not found:
+        output.say("no source of frames")
     for one in found:
         output.tell(f"{one['source']} of {one['run']}")
         for number, id_ in enumerate(one["panels"]):
@@ -177,22 +192,27 @@ def panels_command(specs: Sequence[str], detname: str | None, as_json: bool) -> 
 def find_command(text: str, folders: Sequence[Path], as_json: bool) -> None:
     """Find the runs below folders that have a text in the names of their sources or keys.
 
-    Files that cannot be read are told of on stderr; they stop nothing.
+    Files and folders that cannot be read are told of on stderr; they stop nothing.
     """
     from cdb import readers
 
     found, passed = [], 0
+
+    def passed_over(why: object) -> None:
+        nonlocal passed
+        passed += 1
+        output.say(f"warning: {why}")
+
     for folder in folders:
         if not folder.is_dir():
             raise failure(f"there is no folder {folder}")
-    files = [one for folder in folders for one in readers.below(folder)]
+    files = [one for folder in folders for one in readers.below(folder, passed_over)]
     with output.steps("looking through", lambda: len(files)) as advance:
         for one in files:
             try:
                 found += _hits(one, text)
             except CalibError as error:
-                passed += 1
-                output.say(f"warning: {error}")
+                passed_over(error)
             advance(1)
     if as_json:
         output.as_json({"runs": len(files), "unreadable": passed, "found": found})
@@ -239,7 +259,7 @@ def _open(files: "RunFiles") -> Iterator["Run"]:
 
 def _sources(run: "Run", detname: str | None) -> list["Source"]:
     found = run.matching(detname)
-    if not found:
+    if detname and not found:
         run.source(detname)  # says what there is
     return found
 
@@ -263,9 +283,6 @@ def _hits(files: "RunFiles", text: str) -> list[dict[str, Any]]:
         ]  # fmt: skip
 
 
-# Facts -----------------------------------------------------------------------------------------
-
-
 def _facts(run: "Run", source: "Source", steps: Sequence[int], skip: int) -> dict[str, Any]:
     from cdb import run_facts
 
@@ -279,122 +296,16 @@ def _facts(run: "Run", source: "Source", steps: Sequence[int], skip: int) -> dic
     }
 
 
-def _run_as_json(run: "Run", steps: Sequence[int], facts: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "run": run.where,
-        "kind": run.kind,
-        "experiment": run.experiment,
-        "number": run.number,
-        "begin": run.begin.isoformat() if run.begin else None,
-        "end": run.end.isoformat() if run.end else None,
-        "steps": [
-            {"number": step.number, "events": step.n_events,
-             "values": {name: _simple(value) for name, value in step.values.items()}}
-            for step in run.steps
-            if step.number in steps
-        ],
-        "sources": [
-            {
-                "name": one["source"].name,
-                "detector_type": one["source"].detector_type,
-                "key": one["source"].key,
-                "frames": one["source"].n_frames,
-                "shape": list(one["source"].shape),
-                "dtype": str(one["source"].dtype),
-                "stamped_by": one["source"].stamped_by,
-                "panels": one["panels"],
-                "longname": one["longname"],
-                "configured_gain": one["configured"],
-                "gain_modes": {
-                    step: {"mode": gain.mode, "fractions": dict(gain.fractions)}
-                    for step, gain in one["modes"].items()
-                },
-                **({"configuration": one["configuration"]} if "configuration" in one else {}),
-            }
-            for one in facts
-        ],
-    }  # fmt: skip
+def _add_constants(run: "Run", facts: list[dict[str, Any]], url: str | None) -> None:
+    """Add the constants that are in force for each source; why there are none goes to stderr."""
+    from cdb.opening import open_present
 
-
-def _print_run(run: "Run", steps: Sequence[int], facts: list[dict[str, Any]]) -> None:
-    number = "" if run.number is None else f" run {run.number}"
-    output.fields(
-        {
-            "run": run.where,
-            "is": f"{run.experiment or 'no experiment named'}{number}, {run.kind}",
-            "begin": _time(run.begin),
-            "end": _time(run.end),
-            "events": sum(step.n_events for step in run.steps),
-            "steps": len(run.steps),
-        }
-    )
-    told = [step for step in run.steps if step.number in steps]
-    if len(run.steps) > 1:
-        output.table(
-            [
-                {"step": str(step.number), "events": str(step.n_events),
-                 "values": ", ".join(f"{k} {_simple(v)}" for k, v in step.values.items())}
-                for step in told
-            ],
-            beneath=["values"],
-        )  # fmt: skip
-    if not facts:
-        output.tell("no source of frames")
-    rows = [
-        {"source": one["source"].name, "type": one["source"].detector_type or "-",
-         "frames": str(one["source"].n_frames),
-         "frame": _values(str(one["source"].dtype), one["source"].shape),
-         "stamps": one["source"].stamped_by, "gain mode": _gain(one)}
-        for one in facts
-    ]  # fmt: skip
-    output.table(rows, beneath=["gain mode"], optional=["stamps", "type"])
     for one in facts:
-        for place, id_ in enumerate(one["panels"]):
-            output.tell(f"panel {place} of {one['source'].name}: {id_}")
-        for place, panel in enumerate(one.get("configuration", [])):
-            output.tell(f"configuration {place} of {one['source'].name}")
-            if panel:
-                output.fields(panel, indent="  ")
-
-
-def _gain(facts: dict[str, Any]) -> str:
-    """Return the gain mode for a table: one where all steps agree, else one a step."""
-    modes: dict[int, GainMode] = facts["modes"]
-    words = {step: _mode(gain) for step, gain in modes.items()}
-    if len({*words.values()}) == 1:
-        said = next(iter(words.values()))
-    else:
-        said = ", ".join(f"step {step}: {word}" for step, word in words.items())
-    return f"{said} (set to {facts['configured']})" if facts["configured"] else said
-
-
-def _mode(gain: "GainMode") -> str:
-    if gain.mode is None:
-        return "mixed"
-    return f"{gain.mode} ({gain.fractions[gain.mode]:.0%})"
-
-
-def _values(dtype: str, shape: Sequence[int] | None) -> str:
-    return f"{dtype} {'x'.join(map(str, shape))}".strip() if shape is not None else dtype
-
-
-def _time(time: Any) -> str:
-    return f"{time:%Y-%m-%d %H:%M:%S}Z" if time else "unknown"
-
-
-def _settings(panel: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the configuration of a panel; of arrays their values where they are few."""
-    return {name: _setting(value) for name, value in panel.items()}
-
-
-def _setting(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_settings(one) if isinstance(one, dict) else _simple(one) for one in value]
-    if hasattr(value, "tolist") and value.ndim:
-        return value.tolist() if value.size <= 16 else _values(str(value.dtype), value.shape)
-    return _simple(value)
-
-
-def _simple(value: Any) -> Any:
-    """Return a value that JSON and a line can hold."""
-    return value if isinstance(value, int | float | str | bool | None) else str(value)[:200]
+        name = one["longname"] or one["source"].name
+        one["constants"] = []
+        try:
+            with open_present(url) as db:
+                there = db.detector(name, experiment=run.experiment, run=run.number).calibconst
+                one["constants"] = [there.version(ctype) for ctype in there]
+        except CalibError as error:
+            output.say(f"warning: no constants of {one['source'].name}: {error}")

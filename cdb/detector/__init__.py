@@ -106,8 +106,9 @@ class Detector(Masks):
         BadQuestion
             If the parameters make no sense, or the configuration of an epix10ka is missing.
         """
-        from cdb import pixel_constants
+        from cdb import calibration, pixel_constants
 
+        calibration.check_raw(raw, self.dettype)
         there = self.for_run(run)
         if default and "pedestals" not in there.calibconst and not there._has_ranges():
             import numpy as np
@@ -216,7 +217,7 @@ class Detector(Masks):
         run: "Run | Array" = None,
         nda_calib: "Array | None" = None,
         mask: "Array | None" = None,
-        adu_per_photon: float = 1,
+        adu_per_photon: float | None = None,
         thr_fraction: float = 0.9,
     ) -> "NDArray[np.uint16]":
         """Return how many photons each pixel saw; see `cdb.photons.count_photons`.
@@ -231,7 +232,7 @@ class Detector(Masks):
             Good pixels. Without it what status, pixel_mask and geometry say, as far as they are
             there: no edges, borders between ASICs, unbonded pixels and their four neighbours.
         adu_per_photon : float, optional
-            Intensity of one photon.
+            Intensity of one photon; without it the intensities are in photons.
         thr_fraction : float, optional
             From which sum on two neighbours are one photon.
         """
@@ -247,9 +248,8 @@ class Detector(Masks):
             )  # fmt: skip
             if mask.shape != nda_calib.shape and mask.size == nda_calib.size:
                 mask = mask.reshape(nda_calib.shape)
-        return count_photons(
-            nda_calib, mask, adu_per_photon=adu_per_photon, thr_fraction=thr_fraction
-        )
+        unit = 1 if adu_per_photon is None else adu_per_photon
+        return count_photons(nda_calib, mask, adu_per_photon=unit, thr_fraction=thr_fraction)
 
     # files -------------------------------------------------------------------------------------
 
@@ -259,6 +259,8 @@ class Detector(Masks):
         ndarr: "Array",
         cmts: Sequence[str] = (),
         fmt: str | None = None,
+        verbos: bool = False,
+        addmetad: bool = True,
     ) -> None:
         """Write an array to a text file, which names the detector; see `cdb.files.text.write`.
 
@@ -272,6 +274,9 @@ class Detector(Masks):
             Comments for its head.
         fmt : str, optional
             How to print a number, such as ``%.1f``; without it nothing is lost.
+        verbos, addmetad : bool, optional
+            As LCLS-I's scripts give them, and without effect: nothing is printed, and the shape
+            stands in the comments at the head, which other readers pass over.
         """
         from cdb.files import text
 
@@ -283,8 +288,13 @@ class Detector(Masks):
         ndarr: "Array",
         cmts: Sequence[str] = (),
         fmt: str | None = None,
+        verbos: bool = False,
+        addmetad: bool = True,
     ) -> None:
-        """Write an array as the detector's data are ordered: cspad2x2 as (185, 388, 2)."""
+        """Write an array as the detector's data are ordered: cspad2x2 as (185, 388, 2).
+
+        Parameters are those of `save_txtnda`.
+        """
         if self.dettype.lower() == "cspad2x2" and ndarr.shape[-3:] == (2, 185, 388):
             from cdb.geometry.images import two2x1ToData2x2
 

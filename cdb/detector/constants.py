@@ -1,5 +1,6 @@
 """The constants of a detector as arrays: pedestals, noise, gains, status; and their shape."""
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,9 @@ class Constants(OfRun):
         """Return the bits of bad pixels by data runs, uint16; default 0. See `pedestals`."""
         return self._constant("status_data", run, default)
 
+    # Its name in LCLS-I's older scripts.
+    datast = status_data
+
     def mask_calib(self, run: Run = None, *, default: bool = False) -> "Array":
         """Return the deployed mask of good pixels, uint8; default 1. See `pedestals`."""
         return self._constant("pixel_mask", run, default)
@@ -93,11 +97,20 @@ class Constants(OfRun):
     def _own(self, ctype: str, default: bool = False) -> "Array":
         """Return a constant for the detector's own run."""
         stored = self._stored_as(ctype)
+        if not default:
+            self._require(stored)
         if default and stored not in self.calibconst:
             found: Array = self._once((ctype, "default"), lambda: self._default(ctype))
         else:
             found = self._once(stored, lambda: self._load(stored))
         return found
+
+    def _require(self, ctype: str) -> None:
+        """Refuse what is not there, and say how to go on without it."""
+        try:
+            self.calibconst.version(ctype)
+        except NotFound as error:
+            raise NotFound(f"{error}; with default=True a default stands in") from None
 
     def _stored_as(self, ctype: str) -> str:
         """Return the type by which a constant is stored: status_data has an old name."""
@@ -200,6 +213,14 @@ class Constants(OfRun):
         found: Shape = known
         return found
 
+    def size(self, run: Run = None) -> int:
+        """Return how many pixels a frame has; see `shape`."""
+        return math.prod(self.shape(run))
+
+    def ndim(self, run: Run = None) -> int:
+        """Return how many dimensions a frame has; see `shape`."""
+        return len(self.shape(run))
+
     def _shape_if_known(self) -> "Shape | None":
         from cdb import pixel_constants
 
@@ -230,7 +251,9 @@ class Constants(OfRun):
     def _geometry_tree(self, default: bool) -> "Geometry":
         from cdb.geometry import tree
 
-        if "geometry" in self.calibconst or not default:
+        if not default:
+            self._require("geometry")
+        if "geometry" in self.calibconst:
             text, _ = self.calibconst["geometry"]
             if not isinstance(text, str):
                 raise BadPayload(f"geometry of {self.name} is no text: {shown(text)}")

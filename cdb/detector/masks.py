@@ -1,11 +1,12 @@
 """Masks of a detector: of its status, deployed ones, of its sensors, and all of them together."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from cdb.detector.pixels import Pixels
 from cdb.detector.run import Run
-from cdb.errors import BadQuestion, shown
+from cdb.errors import BadQuestion, NotFound, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +79,7 @@ class Masks(Pixels):
                 mask = masks.merge_masks(mask, one)
         if mask is None:
             if not default:
-                there.calibconst.version("pixel_status")
+                there._require("pixel_status")
             return there._all_good()
         return masks.mask_neighbors(mask, allnbrs=mode == 2) if mode else mask
 
@@ -167,13 +168,13 @@ class Masks(Pixels):
             )
             mask = masks.merge_masks(mask, of_status)
         if unbond:
-            mask = masks.merge_masks(mask, there._map(default).mask(_GEO_UNBOND))
+            mask = masks.merge_masks(mask, there._sensor_mask(_GEO_UNBOND, default))
         if neighbors:
             mask = masks.mask_neighbors_in_radius(mask, rad, ptrn)
         if edges:
             mask = masks.mask_edges(mask, mrows, mcols)
         if central:
-            of_borders = there._map(default).mask(_GEO_CENTRAL, wcentral=wcentral)
+            of_borders = there._sensor_mask(_GEO_CENTRAL, default, wcentral=wcentral)
             mask = masks.merge_masks(mask, of_borders)
         if calib:
             mask = masks.merge_masks(mask, there._calib_mask(default))
@@ -249,9 +250,20 @@ class Masks(Pixels):
         if calib:
             mask = masks.merge_masks(mask, there._calib_mask(default))
         if mbits:
-            of_type = there._map(default).mask(mbits, width=width, wcentral=wcentral)
+            of_type = there._sensor_mask(mbits, default, width=width, wcentral=wcentral)
             mask = masks.merge_masks(mask, of_type)
         return mask
+
+    def _sensor_mask(
+        self, mbits: int, default: bool, *, width: int = 1, wcentral: int = 1
+    ) -> "Mask":
+        """Return the mask of the sensor type; without any geometry a default says nothing."""
+        try:
+            return self._map(default).mask(mbits, width=width, wcentral=wcentral)
+        except NotFound:
+            if not default:
+                raise
+            return self._all_good()
 
     def mask_comb(self, run: Run, mbits: int, *, default: bool = False) -> "Mask":
         """Return what `mask` does, by bits.
@@ -271,7 +283,7 @@ class Masks(Pixels):
         BadQuestion
             If no bit is set, or one that means nothing.
         """
-        if not 0 < mbits < 2 * _UNBOND8:
+        if not isinstance(mbits, Integral) or not 0 < mbits < 2 * _UNBOND8:
             raise BadQuestion(
                 f"mbits is {shown(mbits)}; it is a sum of 1 status, 2 calib, 4 edges, 8 central, "
                 "16 unbonded pixels, 32 and 64 with their neighbours"
@@ -312,3 +324,23 @@ class Masks(Pixels):
             Take a packaged geometry where there is none.
         """
         return self.for_run(run)._map(default).mask(mbits, width=width, wcentral=wcentral)
+
+    # Masks that are given, of whatever; they stay as they are.
+
+    def mask_neighbors(self, mask: "Array", allnbrs: bool = True) -> "Mask":
+        """Return a mask whose bad pixels have grown by one; see `cdb.masks.mask_neighbors`."""
+        from cdb import masks
+
+        return masks.mask_neighbors(mask, allnbrs)
+
+    def mask_neighbors_in_radius(self, mask: "Array", rad: int = 9, ptrn: str = "r") -> "Mask":
+        """Return a mask whose bad pixels have grown to regions; see `cdb.masks`."""
+        from cdb import masks
+
+        return masks.mask_neighbors_in_radius(mask, rad, ptrn)
+
+    def mask_edges(self, mask: "Array", mrows: int = 1, mcols: int = 1) -> "Mask":
+        """Return a mask with the edges of each panel bad; see `cdb.masks.mask_edges`."""
+        from cdb import masks
+
+        return masks.mask_edges(mask, mrows, mcols)

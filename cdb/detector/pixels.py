@@ -1,11 +1,12 @@
 """Where the pixels of a detector are: coordinates, indices, images, and the detector moved."""
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from cdb.detector.constants import Constants
 from cdb.detector.run import Run
-from cdb.errors import BadQuestion
+from cdb.errors import BadQuestion, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,6 +115,14 @@ class Pixels(Constants):
         """Return position, slow and fast vectors of each ASIC [um]."""
         return self.for_run(run)._map(default).psf(cframe)
 
+    def pixel_coords_psf(self, run: Run = None, cframe: int = 1) -> "list[Array] | None":
+        """Return x, y and z of each pixel by the vectors of `psf` [um], ASIC by ASIC."""
+        return self.geometry(run).pixel_coords_psf(cframe)
+
+    def data_psf(self, run: Run, data: "Array") -> "Array | None":
+        """Return data ASIC by ASIC, in the order of `psf`."""
+        return self.geometry(run).data_psf(data)
+
     def indexes_x(
         self,
         run: Run = None,
@@ -197,7 +206,7 @@ class Pixels(Constants):
     def image(
         self,
         run: "Run | Array" = None,
-        nda: "Array | None" = None,
+        nda_in: "Array | None" = None,
         pix_scale_size_um: float | None = None,
         xy0_off_pix: "Offset | None" = None,
         *,
@@ -209,7 +218,7 @@ class Pixels(Constants):
         ----------
         run : int, optional
             The run; or, in the place of an event, the frame.
-        nda : ndarray
+        nda_in : ndarray
             The frame, a value for each pixel.
         pix_scale_size_um, xy0_off_pix, default : optional
             As of `indexes_xy`.
@@ -227,7 +236,7 @@ class Pixels(Constants):
         BadArray
             If the frame is not of the detector's pixels.
         """
-        run, nda = run_and_array(run, nda, "image")
+        run, nda = run_and_array(run, nda_in, "image")
         there = self.for_run(run)
         if nda.ndim == 2 and self.dettype.lower() not in _PLACED:
             return nda.copy()
@@ -292,4 +301,12 @@ def run_and_array(run: "Run | Array", nda: "Array | None", call: str) -> "tuple[
 
 def _pair(offset: "Offset | None") -> "Offset | None":
     """Return an offset that can be kept under its values."""
-    return None if offset is None else (float(offset[0]), float(offset[1]))
+    if offset is None:
+        return None
+    try:
+        by_x, by_y = map(float, offset)
+    except (TypeError, ValueError):
+        by_x = by_y = math.nan
+    if not math.isfinite(by_x + by_y):
+        raise BadQuestion(f"an image is offset by two numbers of pixels, not {shown(offset)}")
+    return by_x, by_y

@@ -1,19 +1,29 @@
 """What a detector is: its name, its run, its constants, and how to ask for another run."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from cdb.calibconst import Calibconst, Recipe
-from cdb.errors import WrongState
+from cdb.detector import gone
+from cdb.errors import NotFound, WrongState
 from cdb.names import TagName
 from cdb.validity import parse_run
 
 if TYPE_CHECKING:
     from cdb.pixel_map import Motion
 
-Run = int | str | None
+
+class Event(Protocol):
+    """An event of psana, which knows its run."""
+
+    def run(self) -> Any:
+        """Return the number of the run, or what has it as `runnum`."""
+
+
+Run = int | str | Event | None
 # Detectors of so many other runs are kept.
 _KEPT_RUNS = 8
 
@@ -48,8 +58,29 @@ class OfRun:
         """Detector type, as the name begins."""
         return self.name.partition("_")[0]
 
+    def instrument(self) -> str:
+        """Return the instrument whose experiment it is, such as ``CXI``.
+
+        Raises
+        ------
+        NotFound
+            If no experiment was named, or its name does not begin with an instrument.
+        """
+        named = re.fullmatch(r"([a-z]{3})[a-z0-9]{3,}", self.experiment or "")
+        if not named:
+            raise NotFound(
+                f"{self.experiment or 'no experiment'} tells no instrument, as cxi01516 does; "
+                f"ask for db.detector({self.longname!r}, experiment=...)"
+            )
+        return named[1].upper()
+
     def for_run(self, run: Run = None) -> Self:
         """Return the detector for another run, as of the same state; itself for its own run.
+
+        Parameters
+        ----------
+        run : int, str or Event, optional
+            Its number, or an event of psana of that run; its own without it.
 
         Raises
         ------
@@ -60,7 +91,7 @@ class OfRun:
         """
         if run is None:
             return self
-        number = parse_run(run)
+        number = parse_run(_number_of(run))
         if number == self.run:
             return self
         asked: Callable[[int], Self] = self.__dict__["_asked"]
@@ -76,11 +107,26 @@ class OfRun:
         other: Self = self.ask(run)
         return replace(other, motions=self.motions)
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Say what became of a call of LCLS-I that is not here."""
+            raise AttributeError(gone.sentence(name, type(self).__name__))
+
     def _once(self, key: Any, make: Callable[[], Any]) -> Any:
         """Return what was made before under a key, or make it."""
         if key not in self._kept:
             self._kept[key] = make()
         return self._kept[key]
+
+
+def _number_of(run: int | str | Event) -> Any:
+    """Return the number of a run: itself, or what an event of psana says."""
+    asked = getattr(run, "run", None)
+    if not callable(asked):
+        return run
+    found = asked()
+    return getattr(found, "runnum", found)  # LCLS-II's events return their run
 
 
 def _moved_again(

@@ -3,7 +3,7 @@
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -162,14 +162,27 @@ def in_folder(folder: Path) -> Iterator[RunFiles]:
         yield RunFiles(kind, tuple(files), run)
 
 
-def below(folder: Path) -> Iterator[RunFiles]:
+def below(folder: Path, report: Callable[[str], object]) -> Iterator[RunFiles]:
     """Yield the runs in a folder and all below it, in the order of their names.
 
     Links to folders are not followed, so that no walk is endless.
+
+    Parameters
+    ----------
+    folder : Path
+    report : callable
+        Called with a sentence for each folder that cannot be read.
     """
-    for here, folders, _ in os.walk(folder):
+
+    def passed_over(error: OSError) -> None:
+        report(f"cannot read {error.filename}: {error.strerror or error}")
+
+    for here, folders, _ in os.walk(folder, onerror=passed_over):
         folders.sort()
-        yield from in_folder(Path(here))
+        try:
+            yield from in_folder(Path(here))
+        except OSError as error:
+            passed_over(error)
 
 
 def _siblings(path: Path) -> list[Path]:

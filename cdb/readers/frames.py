@@ -17,6 +17,8 @@ from cdb.errors import BadQuestion, NotFound, shown
 BLOCK_BYTES = 64 * 2**20
 # No detector has larger frames; what claims to be larger is no frame [bytes].
 FRAME_BYTES = 2**30
+# Events whose codes are counted.
+EVENTS = 1000
 # What a stamp is: nanoseconds since 1970 UTC, the number of a train, one counted by the readout,
 # or one counted here.
 TIME, TRAIN, SEQUENCE, INDEX = "time", "train", "sequence", "index"
@@ -212,6 +214,21 @@ class Run(ABC):
     @abstractmethod
     def configuration(self, source: Source) -> list[Mapping[str, Any]]:
         """Return how each panel was configured; one mapping for all where they share one."""
+
+    def event_codes(self, limit: int = EVENTS) -> Mapping[int, int]:
+        """Return with how many events each event code came; nothing where no codes are recorded.
+
+        Parameters
+        ----------
+        limit : int, optional
+            So many events are looked at, the first ones.
+
+        Notes
+        -----
+        See `cdb.readers.event_codes` for HDF5; of xtc2 the timing system has them.
+        """
+        del limit
+        return {}
 
     @abstractmethod
     def _stream(self, source: Source, selection: Selection, n_frames: int) -> Iterator[Block]:

@@ -21,7 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cdb.errors import BadFile
+from cdb.readers import event_codes
 from cdb.readers.frames import (
+    EVENTS,
     INDEX,
     SEQUENCE,
     TIME,
@@ -113,6 +115,10 @@ class Hdf5Run(Run):
                 if values is not None and values.size:
                     return _panels(_plain(values.reshape(-1)[0]))
         return []
+
+    def event_codes(self, limit: int = EVENTS) -> Mapping[int, int]:
+        """Return with how many events each event code came."""
+        return event_codes.count(self._files, self._datasets, limit)
 
     def _stream(self, source: Source, selection: Selection, n_frames: int) -> Iterator[Block]:
         yield from blocks(self._pieces[source.name], selection, n_frames)

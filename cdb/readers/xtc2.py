@@ -7,10 +7,11 @@ a detector may have its panels in several streams.
 
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import numpy.typing as npt
 from cdb.errors import BadFile, CalibError
 from cdb.readers.datagrams import Chain, nanoseconds, readable, walk
 from cdb.readers.frames import (
+    EVENTS,
     TIME,
     Block,
     Key,
@@ -36,6 +38,8 @@ _STREAM = re.compile(r"-s(\d+)-c(\d+)\.xtc2$")
 _PEEKED = 100
 # Containers in containers, at most.
 _DEPTH = 12
+# What psana calls that which gives the event codes of an event, one for each that there could be.
+_CODES = "eventcodes"
 
 Take = Callable[[], npt.NDArray[Any] | None]
 
@@ -71,6 +75,11 @@ class _Stream:
             for (name, drp), methods in self.run.detinfo.items()
             if drp == "raw" and "raw" in methods
         )
+        self.timing = sorted(
+            name
+            for (name, drp), methods in self.run.detinfo.items()
+            if drp == "raw" and _CODES in methods
+        )
 
     def _open(self, path: Path) -> Any:
         """Return psana's run, its events not yet begun."""
@@ -92,11 +101,11 @@ class _Stream:
                     panels.setdefault(number, {})["detid"] = str(detid)
         return panels
 
-    def frames(self, name: str) -> Iterator[tuple[int, int, Take]]:
-        """Yield stamp and step of each event, and what takes its frame."""
+    def frames(self, name: str, what: str = "raw") -> Iterator[tuple[int, int, Take]]:
+        """Yield stamp and step of each event, and what takes its frame, or something else."""
         for file in self._files:
             run = self._open(file.path)
-            raw = run.Detector(name).raw
+            take = getattr(run.Detector(name).raw, what)
             events = iter(run.events())
             for step, many in enumerate(file.chain.events, file.first_step):
                 # No more than there are: behind the last one a file may be cut.
@@ -104,7 +113,7 @@ class _Stream:
                     event = next(events, None)
                     if event is None:
                         return
-                    yield nanoseconds(event.timestamp), step, partial(raw.raw, event)
+                    yield nanoseconds(event.timestamp), step, partial(take, event)
 
     def peek(self, name: str) -> tuple[str, npt.NDArray[Any]] | None:
         """Return the type of a detector and a frame of it; None if none of the first has one."""
@@ -244,6 +253,16 @@ class Xtc2Run(Run):
         panels = self._panels[source.name]
         return [panels[number] for number in sorted(panels)]
 
+    def event_codes(self, limit: int = EVENTS) -> Mapping[int, int]:
+        """Return with how many events each event code came, by the timing system."""
+        found: Counter[int] = Counter()
+        timed = [(stream, name) for stream in self._streams for name in stream.timing]
+        for stream, name in timed[:1]:
+            with readable(self.where):
+                for _, _, take in islice(stream.frames(name, _CODES), limit):
+                    found.update(_codes(take))
+        return dict(sorted(found.items()))
+
     def _stream(self, source: Source, selection: Selection, n_frames: int) -> Iterator[Block]:
         held: list[tuple[int, Any]] = []
         in_step: dict[int, int] = {}
@@ -306,6 +325,14 @@ def _together(
 def _block(held: Sequence[tuple[int, Any]], step: int) -> Block:
     stamps = np.array([stamp for stamp, _ in held], dtype=np.uint64)
     return Block(np.stack([frame for _, frame in held]), stamps, step)
+
+
+def _codes(take: Callable[[], Any]) -> list[int]:
+    """Return the event codes of an event; none where the timing system was lost."""
+    try:
+        return np.flatnonzero(take()).tolist()
+    except AttributeError:  # psana's way of saying that an event lacks it
+        return []
 
 
 def _psana() -> Any:

@@ -1,6 +1,8 @@
 """``cdb raw``: what a run holds, as people and programs read it."""
 
 import json
+import os
+from pathlib import Path
 
 import click
 import pytest
@@ -52,13 +54,44 @@ def test_the_same_as_json(raw, epix):
     ("words", "steps"),
     [
         (["--stepnum", 1], [1]), (["--stskip", 1], [1, 2]), (["--steps", 2], [0, 1]),
-        (["--steps", 1, "--stskip", 2], [2]),
+        (["--steps", 1, "--stskip", 2], [2]), (["--stepnum", 1, "--stskip", 2], [1]),
     ],
 )  # fmt: skip
 def test_steps_are_chosen(raw, epix, words, steps):
     (told,) = json.loads(raw("info", epix, "--json", *words).stdout)
     assert [step["number"] for step in told["steps"]] == steps
     assert sorted(map(int, told["sources"][0]["gain_modes"])) == steps
+
+
+def test_event_codes_are_told(raw, epix):
+    writers.with_codes(epix, [[40, 140], [40], [40]])
+    assert "codes   40 (3), 140 (1)\n" in raw("info", epix).stdout
+    assert "codes   40 (1), 140 (1) of the first 1 events\n" in raw("info", epix, "-n", 1).stdout
+    (told,) = json.loads(raw("info", epix, "--json").stdout)
+    assert told["event_codes"] == {"40": 3, "140": 1}
+
+
+def test_constants_in_force_are_listed(raw, cdb, epix, tmp_path):
+    (told,) = json.loads(raw("panels", epix, "--json").stdout)
+    (tmp_path / "mask.txt").write_text("1 0\n0 1\n")
+    added = cdb("add", "-f", str(tmp_path / "mask.txt"), "-d", told["longname"], "-c", "notes",
+                "-r", "5", "-e", "xcsx31116")  # fmt: skip
+    assert added.exit_code == 0, added.stderr
+    shown = raw("info", epix, "--constants").stdout
+    assert f"constants of {EPIX}\n" in shown
+    assert "2x2" in shown
+    (told,) = json.loads(raw("info", epix, "--constants", "--json").stdout)
+    assert [one["ctype"] for one in told["sources"][0]["constants"]] == ["notes"]
+
+
+def test_without_constants_the_rest_is_told(raw, epix):
+    result = raw("info", epix, "--constants")
+    assert result.exit_code == 0
+    assert "xcsx31116 run 12" in result.stdout
+    assert f"warning: no constants of {EPIX}: no detector 'epix10ka_" in result.stderr
+    result = raw("info", epix, "--constants", "--url", "http://127.0.0.1:9/", "--json")
+    assert json.loads(result.stdout)[0]["sources"][0]["constants"] == []
+    assert f"warning: no constants of {EPIX}: " in result.stderr
 
 
 def test_a_step_that_is_not_there(raw, epix):
@@ -121,6 +154,32 @@ def test_runs_are_found_by_their_data_and_the_unreadable_are_told_of(raw, tmp_pa
     assert "none of 3 runs has 'cspad'" in raw("find", "cspad", tmp_path).stderr
 
 
+def test_folders_that_cannot_be_read_stop_nothing(raw, tmp_path, monkeypatch):
+    writers.plain(tmp_path / "dark.h5")
+    for name in ("locked", "half"):
+        (tmp_path / name).mkdir()
+        writers.plain(tmp_path / name / "a.h5")
+    scandir, is_file = os.scandir, Path.is_file
+
+    def scandir_where_allowed(folder):
+        if str(folder).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scandir(folder)
+
+    def is_file_where_allowed(path, **how):
+        if path.parent.name == "half":
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_file(path, **how)
+
+    monkeypatch.setattr(os, "scandir", scandir_where_allowed)
+    monkeypatch.setattr(Path, "is_file", is_file_where_allowed)
+    result = raw("find", "frames", tmp_path, "--json")
+    told = json.loads(result.stdout)
+    assert (told["runs"], told["unreadable"], len(told["found"])) == (1, 2, 1)
+    assert f"cannot read {tmp_path / 'locked'}: Permission denied" in result.stderr
+    assert f"cannot read {tmp_path / 'half' / 'a.h5'}: Permission denied" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -140,6 +199,19 @@ def test_a_source_that_is_not_there(raw, tmp_path):
     result = raw("info", writers.plain(tmp_path / "a.h5"), "-d", "cspad")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "no source of frames is named 'cspad'; there are: frames" in result.stderr
+
+
+def test_a_run_without_frames_is_told_all_the_same(raw, tmp_path):
+    import h5py
+
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["evr/code_40"] = [1, 0]
+    result = raw("info", tmp_path / "a.h5")
+    assert result.exit_code == 0
+    assert "no source of frames" in result.stdout
+    assert "40 (1)" in result.stdout
+    assert raw("panels", tmp_path / "a.h5", "--json").stdout == "[]\n"
+    assert "no source of frames" in raw("panels", tmp_path / "a.h5").stderr
 
 
 def test_the_group_shows_its_commands():

@@ -121,6 +121,41 @@ with open_run(sys.argv[6]) as ours:
         "panels": len(run_facts.panels_of(ours, ours.source("epix"))),
     }
 
+# Event codes of a timing system, written by psana: one event has lost it.
+from psana.dgramedit import AlgDef, DetectorDef, DgramEdit
+from psana.psexp import TransitionId
+config = DgramEdit(transition_id=TransitionId.Configure, ts=1 << 32, bufsize=2**20)
+info = config.Detector(DetectorDef("runinfo", "runinfo", ""), AlgDef("runinfo", 0, 0, 1),
+                       {"expt": (str, 1), "runnum": (np.uint32, 0)}).runinfo
+timing = config.Detector(DetectorDef("timing", "ts", "detnum1"), AlgDef("raw", 2, 0, 0),
+                         {"sequenceValues": (np.uint16, 1)}).raw
+info.expt, info.runnum = "xpptut15", 54
+def written(edit):
+    buffer = bytearray(2**20)
+    edit.save(memoryview(buffer))
+    return buffer[:edit.size]
+def datagram(kind, second, added=None):
+    edit = DgramEdit(config_dgramedit=config, transition_id=kind, ts=second << 32, bufsize=2**20)
+    if added is not None:
+        edit.adddata(added)
+    return written(edit)
+with open(sys.argv[8], "wb") as file:
+    file.write(written(config))
+    file.write(datagram(TransitionId.BeginRun, 2, info))
+    file.write(datagram(TransitionId.BeginStep, 3))
+    file.write(datagram(TransitionId.Enable, 4))
+    for second, codes in enumerate([[40], None, [40, 162], [281]], start=5):
+        words = np.zeros(18, np.uint16)
+        for code in codes or []:
+            words[code // 16] |= 1 << code % 16
+        timing.sequenceValues = words
+        file.write(datagram(TransitionId.L1Accept, second, None if codes is None else timing))
+with open_run(sys.argv[8]) as ours:
+    told["codes"] = [list(ours.event_codes(*n).items()) for n in ([], [2], [0])]
+    told["codes_of"] = [ours.experiment, ours.number, list(ours.sources)]
+with open_run(sys.argv[3]) as ours:
+    told["codes"].append(list(ours.event_codes().items()))
+
 # A configuration that is noise: psana's compiled parts may say anything, but a sentence.
 try:
     with open_run(sys.argv[5]) as ours:
@@ -132,7 +167,7 @@ except CalibError as error:
 from click.testing import CliRunner
 from cdb.cli.main import cli
 for command in (["info", sys.argv[2]], ["info", sys.argv[3], "--json"], ["panels", sys.argv[2]],
-                ["keys", sys.argv[3], "-p", "gainMode"]):
+                ["info", sys.argv[8], "-n", "3"], ["keys", sys.argv[3], "-p", "gainMode"]):
     result = CliRunner().invoke(cli, ["raw", *command], prog_name="cdb")
     told[" ".join([command[0], *command[2:]])] = [result.exit_code, result.output]
 print("ANSWER " + json.dumps(told))
@@ -173,7 +208,7 @@ def told(tmp_path_factory):
     (folder / "steps.xtc2").write_bytes(b"".join(steps))
     arguments = [sysconfig.get_paths()["purelib"], EPIX, JUNGFRAU, folder / "cut.xtc2",
                  folder / "noise.xtc2", folder / "streams",
-                 folder / "steps.xtc2"]  # fmt: skip
+                 folder / "steps.xtc2", folder / "codes.xtc2"]  # fmt: skip
     process = subprocess.Popen(
         [python, "-c", SCRIPT, *map(str, arguments)],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -248,6 +283,14 @@ def test_streams_are_joined_by_their_stamps(told):
     assert streams["panels"] == 4
 
 
+def test_event_codes_are_the_timing_systems(told):
+    whole, some, none, without = told["codes"]
+    assert whole == [[40, 2], [162, 1], [281, 1]]
+    assert some == [[40, 1]]
+    assert none == without == []
+    assert told["codes_of"] == ["xpptut15", 54, []]
+
+
 def test_a_file_that_was_cut_short_is_read_up_to_there(told):
     n_frames, notes = told["cut"]
     assert n_frames == 1
@@ -264,6 +307,9 @@ def test_the_commands(told):
     assert code == 0
     assert "ueddaq02 run 109, xtc2" in shown
     assert "FL (100%)" in shown
+    code, shown = told["info -n 3"]
+    assert "codes   40 (2), 162 (1) of the first 3 events" in shown
+    assert "no source of frames" in shown
     code, shown = told["panels"]
     assert "panel  3  3926196238-0176373505-4043309078-" in shown
     code, shown = told["info --json"]

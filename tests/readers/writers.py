@@ -195,3 +195,15 @@ def datagram(what: int, payload: bytes = b"", stamp: int = 5 << 32) -> bytes:
     """Return a datagram of xtc2 that holds one container of plain bytes, if any."""
     payload = payload and struct.pack("<IHHI", 0, 0, 3, 12 + len(payload)) + payload
     return struct.pack("<QIIHHI", stamp, what << 24, 0, 0, 0, 12 + len(payload)) + payload
+
+
+def with_codes(path: Path, events: Sequence[Sequence[int]], cycle: int = 0) -> Path:
+    """Add the event codes of a calibration cycle, as they are translated to HDF5."""
+    event = np.dtype([("timestampHigh", "u4"), ("timestampLow", "u4"), ("eventCode", "u4")])
+    rows = np.empty(len(events), dtype=[("fifoEvents", h5py.vlen_dtype(event))])
+    for row, codes in enumerate(events):
+        rows["fifoEvents"][row] = np.array([(1, 2, code) for code in codes], dtype=event)
+    above = f"Configure:0000/Run:0000/CalibCycle:{cycle:04}/EvrData::DataV3/NoDetector.0:Evr.0"
+    with h5py.File(path, "a") as file:
+        file[f"{above}/data"] = rows
+    return path
