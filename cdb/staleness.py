@@ -20,7 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypedDict
 
-from cdb import lookup, trends
+from cdb import trends
 from cdb.bits import has_bits
 from cdb.computed import Computed
 from cdb.constant import Version
@@ -404,7 +404,7 @@ def in_force(
     found: list[InForce] = []
     state: _State = {"as_of": as_of, "tag": tag}
     for name in _detectors(db, detector, experiment, state):
-        places = lookup.places(name, experiment, None, "range")
+        places = db.places(name, experiment)
         if not all(may_read(place.database) for place in places):
             continue
         found += _of_detector(db, name, experiment, time, state, now, last)

@@ -22,12 +22,10 @@ from cdb import lcls1_names, names, payload
 from cdb.constant import DEFAULT_COMMENT, DEFAULT_VERSION, NO_EXPERIMENT, SCHEMA
 from cdb.errors import (
     BadFile,
-    BadQuestion,
     CalibError,
     NotFound,
     StoreRefused,
     WrongState,
-    shown,
 )
 from cdb.files import contents, history, lcls1
 from cdb.files.groups import group_of
@@ -86,8 +84,13 @@ class Lcls1Store(Store):
     ----------
     calib : Path or str
         The tree; one that is called ``.../<INS>/<exp>/calib`` is that experiment's, any other
-        is asked without an experiment.
+        is that of whichever experiment is asked for.
     """
+
+    no_journal = (
+        "an LCLS-I tree keeps no journal; `cdb lcls1 check` looks it over, and `cdb import lcls1` "
+        "takes it into a store that keeps one"
+    )
 
     def __init__(self, calib: Path | str) -> None:
         self.calib = Path(calib).expanduser().absolute()
@@ -98,6 +101,11 @@ class Lcls1Store(Store):
         self._files: dict[tuple[str, str], tuple[Path, str]] = {}
         self._told: set[Skipped] = set()
         self._lock = threading.Lock()
+
+    @property
+    def shares_detectors(self) -> bool:
+        """See `Store.shares_detectors`: the files of a tree are one experiment's."""
+        return False
 
     # what there is -----------------------------------------------------------------------------
 
@@ -133,16 +141,12 @@ class Lcls1Store(Store):
             lcls1.warn(skipped)
 
     def _is_experiments(self, database: str) -> bool:
-        """Return whether a database is of the experiment whose tree this is."""
+        """Return whether a database is of an experiment whose tree this is, or may be."""
         name = database.removeprefix(names.PREFIX)
         if name == database or database == REGISTER_DATABASE or names.names_a_detector(name):
             return False
-        if self.experiment is None:
-            raise BadQuestion(
-                f"the path of {self.calib} does not tell whose tree it is, so its constants are "
-                f"asked for without an experiment, not with {shown(name)}"
-            )
-        return self.experiment == name
+        # Whoever asks a tree whose path does not tell knows whose it is.
+        return self.experiment in (name, None)
 
     def _documents(
         self, database: str, collection: str, query: Query | None = None

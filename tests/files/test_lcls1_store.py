@@ -14,10 +14,13 @@ from hypothesis import strategies as st
 
 import cdb
 from cdb.cli.main import cli
-from cdb.errors import BadFile, BadName, BadQuestion, NotFound, StoreRefused, WrongState
+from cdb.errors import BadFile, BadName, NotFound, StoreRefused, WrongState
 from cdb.files import contents, lcls1, text, xtcav
 from cdb.files.lcls1_store import Lcls1Store
+from cdb.fsck import Check
+from cdb.packing import Asked, Packing
 from cdb.stores import open_store
+from cdb.watching import Feed
 from tests.conftest import DATA
 from tests.files.trees import CSPAD, EPIX, XTCAV, fill, text_of
 
@@ -82,15 +85,40 @@ def test_the_store_answers_with_the_file_that_is_chosen(tmp_path_factory, listin
                 assert explanation.winner.meta["file"] == str(chosen)
 
 
-def test_a_tree_whose_path_tells_no_experiment_is_asked_without_one(tmp_path):
-    fill(tmp_path / "calib", CSPAD, "pedestals", "1-5.data", "3-end.data")
+def test_a_tree_whose_path_tells_no_experiment_is_whosever_is_asked_for(tmp_path):
+    fill(tmp_path / "calib", CSPAD, "pedestals", "1-5.data", "9-9.data")
     with opened(tmp_path / "calib") as db:
-        assert answer(db, CSPAD, "pedestals", 2) == "1-5.data"
-        assert answer(db, CSPAD, "pedestals", 0) is None
         assert db.experiments() == []
-        # The detector's own database would answer by time, as it does for other experiments.
-        with pytest.raises(BadQuestion, match="without an experiment"):
-            answer(db, CSPAD, "pedestals", 2, "xpptut15")
+        for experiment in (None, "xpptut15"):
+            assert answer(db, CSPAD, "pedestals", 2, experiment) == "1-5.data"
+            assert answer(db, CSPAD, "pedestals", 0, experiment) is None
+            assert answer(db, CSPAD, "pedestals", 20, experiment) is None
+        _, meta = db.get(CSPAD, "pedestals", run=2, experiment="xpptut15")
+        assert meta["experiment"] == "xpptut15"
+        assert len(db.find(experiment="xpptut15")) == 2
+
+
+@pytest.mark.parametrize("rule", ["range", "latest", "prior", "psana"])
+def test_nobody_gets_what_does_not_hold_for_a_run(calib, rule):
+    fill(calib, CSPAD, "pedestals", "1-5.data")
+    with opened(calib) as db:
+        for experiment, run in (("xpptut15", 3), (EXPERIMENT, 0)):
+            asked = {"experiment": experiment, "run": run, "rule": rule}
+            if (experiment, rule) == (EXPERIMENT, "prior"):
+                continue  # asks by time, whatever the run
+            with pytest.raises(NotFound):
+                db.get(CSPAD, "pedestals", **asked)
+            assert not db.detector(CSPAD, **asked).calibconst
+            assert db.explain(CSPAD, "pedestals", **asked).winner is None
+
+
+def test_a_bundle_of_a_tree_answers_as_the_tree_does(tmp_path):
+    fill(tmp_path / "calib", CSPAD, "pedestals", "1-5.data")
+    with opened(tmp_path / "calib") as db, Packing(db, Asked(("xpptut15",))) as packing:
+        packing.write(tmp_path / "b.cdb")
+    with cdb.open(f"bundle://{tmp_path}/b.cdb") as bundle:
+        assert answer(bundle, CSPAD, "pedestals", 2, "xpptut15") == "1-5.data"
+        assert answer(bundle, CSPAD, "pedestals", 7, "xpptut15") is None
 
 
 # Detectors and documents -----------------------------------------------------------------------
@@ -470,13 +498,52 @@ def test_nothing_is_written(calib):
             lambda: db.store.update("cdb_x", "y", {}, set={"a": 1}),
             lambda: db.store.remove("cdb_x", ["0"]),
         ):
-            with pytest.raises((StoreRefused, NotFound)) as told:
+            with pytest.raises((StoreRefused, WrongState)) as told:
                 write()
             assert "\n" not in str(told.value)
         with pytest.raises(StoreRefused, match="cdb lcls1 deploy"):
             db.add([1], detector=CSPAD, ctype="pedestals", run=1)
     assert sorted(calib.rglob("*")) == before
     assert folder.is_dir()
+
+
+def test_a_version_is_found_by_its_id(calib):
+    fill(calib, CSPAD, "pedestals", "0-5.data", "6-end.data")
+    with opened(calib) as db:
+        for experiment in (None, EXPERIMENT):
+            version = db.version(CSPAD, "pedestals", run=7, experiment=experiment)
+            assert db.version_by_id(version.id).meta == version.meta
+        with pytest.raises(NotFound, match="what is changed gets another id"):
+            db.version_by_id("0" * 24)
+
+
+def test_new_data_are_held_against_what_is_in_force(calib):
+    folder = fill(calib, EPIX, "pedestals", "0-end.data")
+    pedestals = np.random.default_rng(1).normal(1000, 5, (704, 768)).astype("float32")
+    text.write(folder / "0-end.data", pedestals)
+    with opened(calib) as db:
+        asked = {"detector": EPIX, "ctype": "pedestals", "run": 7}
+        assert [f.code for f in db.check(pedestals + 500, **asked).findings] == ["drift"]
+        there = db.check_version(db.version(EPIX, "pedestals", run=7).id)
+        assert "nobody knows what was in force before it" in str(there.notes)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda db: db.get(CSPAD, "pedestals", run=7, as_of=0),
+        lambda db: db.find(detector=CSPAD, as_of="2020-01-01T00:00:00Z"),
+        lambda db: db.get(CSPAD, "pedestals", run=7, tag="summer"),
+        lambda db: db.lineage("0" * 24),
+        lambda db: db.retire("0" * 24, reason="no"),
+        lambda db: Feed(db),
+        lambda db: list(Check(db.journal).run()),
+    ],
+)
+def test_what_needs_a_journal_says_that_there_is_none(calib, ask):
+    fill(calib, CSPAD, "pedestals", "0-end.data")
+    with opened(calib) as db, pytest.raises(WrongState, match=r"no journal; `cdb lcls1 check`"):
+        ask(db)
 
 
 def test_another_process_finds_the_bytes_by_their_id(calib):
