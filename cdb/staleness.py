@@ -496,6 +496,8 @@ def _condition(
         point, *before = (
             trends.numbers_of(db, each, kept=kept, progress=progress) for each in there.measured
         )
+        if point.note.startswith(trends.UNREADABLE):
+            return replace(made, reasons=(point.note,))
         made = _with_trend(made, point, [each for each in before if each.parts])
     return replace(made, reasons=tuple(_reasons(made, limits)))
 

@@ -13,6 +13,7 @@ import os
 import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -250,13 +251,16 @@ class Lcls1Store(Store):
         """Return a constant's document with what its file begins with."""
         if database == REGISTER_DATABASE:
             return document
-        path, ctype = self._file(database, document["id_data"])
+        return {**document, **self._begins(*self._file(database, document["id_data"]))}
+
+    def _begins(self, path: Path, ctype: str) -> Document:
+        """Return what a file's document says of what it begins with."""
         key = os.fspath(path), ctype, _state_of(path)
         if key not in self._fields:
             if len(self._fields) >= _MOST_KEPT:
                 self._fields.clear()
             self._fields[key] = _content(path, ctype)
-        return {**document, **self._fields[key]}
+        return self._fields[key]
 
     def _history(self, folder: Path) -> list[history.Record]:
         """Return the records of a folder; none if it has no HISTORY that can be read."""
@@ -382,21 +386,25 @@ class Lcls1Store(Store):
             raise WrongState(f"{path} was changed while it was read; ask again")
 
     def blob(self, database: str, blob_id: str) -> Blob | None:
-        """See `Store.blob`."""
+        """See `Store.blob`; of a file that cannot be read, the error says why."""
         try:
-            data = self.read(database, blob_id)
-        except (CalibError, KeyError):
+            path, ctype = self._file(database, blob_id)
+        except NotFound:
             return None
-        nbytes = memoryview(data).nbytes
+        self._check_unchanged(path, ctype, blob_id)
+        nbytes = self._begins(path, ctype).get("nbytes")
+        if nbytes is None:
+            nbytes = memoryview(self.read(database, blob_id)).nbytes
         return Blob(blob_id, nbytes, None, None, float(int(blob_id[:8], 16)))
 
     def blobs(self, database: str) -> Iterator[Blob]:
         """See `Store.blobs`."""
         for collection in self.collections(database):
             for document in self._documents(database, collection):
-                found = self.blob(database, str(document.get("id_data")))
-                if found is not None:
-                    yield found
+                with suppress(CalibError):
+                    found = self.blob(database, str(document.get("id_data")))
+                    if found is not None:
+                        yield found
 
     # writing -----------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cdb
+from cdb import staleness, trends
 from cdb.cli.main import cli
 from cdb.errors import BadFile, BadName, NotFound, StoreRefused, WrongState
 from cdb.files import contents, lcls1, text, xtcav
@@ -323,6 +324,33 @@ def test_a_file_that_cannot_be_read_says_why_and_hides_no_other(calib, content, 
                 db.get(CSPAD, "pedestals", run=7)
         else:
             assert db.get(CSPAD, "pedestals", run=7)[0].shape == (2, 2)
+
+
+def test_a_file_that_cannot_be_read_is_a_line_in_trend_and_stale(calib):
+    folder = fill(calib, CSPAD, "pedestals", "0-end.data", "5-end.data")
+    fill(calib, CSPAD, "pixel_rms", "0-end.data")
+    (folder / "5-end.data").write_text("1 x")
+    with opened(calib) as db:
+        points = trends.trend(db, trends.versions_of(db, CSPAD, "pedestals"))
+        told = {point.version.runs.begin: point.note for point in points}
+        assert told[0] == ""
+        assert told[5].startswith("cannot be read: ")
+        assert told[5].endswith("'x' is not a number")
+        there = staleness.in_force(db, experiment=EXPERIMENT)
+        found = staleness.conditions(db, there, staleness.Thresholds())
+        assert [(one.ctype, one.stale) for one in found] == [
+            ("pedestals", True), ("pixel_rms", False),
+        ]  # fmt: skip
+        assert found[0].reasons == (told[5],)
+
+
+def test_a_service_says_why_a_file_cannot_be_read(calib):
+    folder = fill(calib, CSPAD, "pedestals", "0-end.data")
+    (folder / "0-end.data").write_text("1 x")
+    with opened(calib) as db:
+        version = db.version(CSPAD, "pedestals", run=7)
+        with pytest.raises(BadFile, match="'x' is not a number"):
+            db.foreign_payload(version.database, version.meta["id_data"])
 
 
 def make_folder(path):
