@@ -76,9 +76,11 @@ def lcls1_command() -> None:
 def ls_command(calib: Path, source: str | None, ctype: str | None, as_json: bool) -> None:
     """List which runs get which file, from run 0 on, for each source and type.
 
-    Runs without a file are not listed, those after the last one of a closed range neither.
+    Runs without a file are not listed, those after the last one of a closed range neither. A
+    group is named where it is not the source's own.
     """
     from cdb.files import lcls1
+    from cdb.files.groups import group_of
 
     found = []
     for folder in _folders(calib, source, ctype):
@@ -88,8 +90,10 @@ def ls_command(calib: Path, source: str | None, ctype: str | None, as_json: bool
     if as_json:
         output.as_json(found)
     elif found:
-        columns = ("source", "type", "runs", "file", "when", "by", "comment")
+        columns = ("source", "group", "type", "runs", "file", "when", "by", "comment")
         rows = [{name: str(row[name] or "") for name in columns} for row in found]
+        for row in rows:  # of most sources the group goes without saying
+            row["group"] = "" if row["group"] == group_of(row["source"]) else row["group"]
         output.table(rows, above="source", beneath=["comment"], optional=["by", "when"])
     else:
         output.say("no files")

@@ -180,7 +180,8 @@ def _content(file: CalibFile, folder: Folder) -> Iterator[Finding]:
     try:
         data: Any = contents.read(file.path, folder.ctype)
     except (CalibError, OSError) as error:
-        yield Finding("unreadable", file.path, f"cannot be read: {error}")
+        why = str(error).removeprefix(str(file.path)).lstrip(",: ")
+        yield Finding("unreadable", file.path, f"cannot be read: {why}")
         return
     shape = getattr(data, "shape", None)
     if shape is None or folder.group == XTCAV:

@@ -40,6 +40,14 @@ def test_ls_lists_effective_ranges(calib, cdb, ask):
     assert ask("lcls1", "ls", "calib", "-c", "geometry") == []
 
 
+def test_ls_names_a_group_that_is_not_the_source_s_own(calib, cdb):
+    fill(calib, XTCAV, "pedestals", "1-end.data")
+    assert "CalibV1" not in cdb("lcls1", "ls", "calib").stdout
+    fill(calib, XTCAV, "pedestals", "2-end.data", group="Xtcav::CalibV1")
+    lines = cdb("lcls1", "ls", "calib", "-d", XTCAV).stdout.splitlines()
+    assert ["Xtcav::CalibV1" in line for line in lines] == [False, False, True]
+
+
 def test_check_ends_with_1_if_something_is_wrong(calib, cdb):
     assert cdb("lcls1", "check", "calib").exit_code == 0
     fill(calib, SOURCE[1], "common_mode", "7-END.data")
