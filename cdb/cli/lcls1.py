@@ -20,14 +20,18 @@ if TYPE_CHECKING:
 WRONG = 1
 
 
-def _mode(_: click.Context, __: click.Parameter, text: str) -> int:
+def _mode(_: click.Context, option: click.Parameter, text: str) -> int:
     """Return a mode that is typed as chmod takes it, in octal digits."""
     digits = text.removeprefix("0o")
     if not (digits.isascii() and digits.isdecimal() and set(digits) <= set("01234567")):
         raise click.BadParameter(f"{text!r} is not octal; write it as chmod takes it, as 664")
     if int(digits, 8) > 0o7777:
         raise click.BadParameter(f"{text!r} has more than the bits of a mode; write it as 2775")
-    return int(digits, 8)
+    mode, needed = int(digits, 8), 0o700 if option.name == "dirmode" else 0o600
+    if mode & needed != needed:
+        # As the decimal numbers that the old tools took do, 1533 and 436.
+        raise click.BadParameter(f"{text!r} shuts the owner out; octal digits are wanted, as 2775")
+    return mode
 
 
 calib_ = click.argument("calib", type=options.file_path)
@@ -245,12 +249,18 @@ def deploy_command(
     FILE is array text, the text of a geometry, or a .npy array, and is read before anything is
     written. Readers see the old file or the new one, whole. A single run holds for that run alone.
     """
+    from cdb.files.lcls1 import Folder
+    from cdb.files.lcls1_check import of_folder
     from cdb.files.lcls1_deploy import Deployment, Modes
 
     deployment = Deployment(
         calib, source, ctype, file, runs_of(runs), group=group, comment=comment, fmt=fmt,
         modes=Modes(dirmode, filemode, unix_group), check_shape=not any_size, report=_passed_over,
     )  # fmt: skip
+    folder = Folder(deployment.folder, deployment.group, deployment.source, ctype)
+    for odd in of_folder(folder):
+        if odd.wrong:
+            output.say(f"warning: {_text(odd.path)} {odd.message}")
     done = deployment.plan() if dry_run else deployment.commit()
     _print_done(done, "deployed", dry_run=dry_run, as_json=as_json)
 

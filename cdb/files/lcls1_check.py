@@ -64,7 +64,7 @@ def check(calib: Path | str, *, read: bool = True) -> Iterator[Finding]:
     skipped: list[Skipped] = []
     for folder in lcls1.walk(calib, skipped.append):
         yield from _drained(skipped, "name")
-        yield from _of_folder(folder)
+        yield from of_folder(folder)
         files, passed = _files(folder.path)
         yield from passed
         yield from _hidden(files)
@@ -82,7 +82,8 @@ def _drained(skipped: list[Skipped], kind: str) -> Iterator[Finding]:
         yield Finding(kind, one.path, one.why)
 
 
-def _of_folder(folder: Folder) -> Iterator[Finding]:
+def of_folder(folder: Folder) -> Iterator[Finding]:
+    """Yield what is wrong with where files lie, whatever they are."""
     group = group_of(folder.source)
     if group == UNDEFINED:
         yield Finding(
@@ -183,6 +184,10 @@ def _content(file: CalibFile, folder: Folder) -> Iterator[Finding]:
         why = str(error).removeprefix(str(file.path)).lstrip(",: ")
         yield Finding("unreadable", file.path, f"cannot be read: {why}")
         return
+    try:
+        contents.check_kind(data, folder.group)
+    except CalibError as error:
+        yield Finding("unreadable", file.path, f"is not read: {error}")
     shape = getattr(data, "shape", None)
     if shape is None or folder.group == XTCAV:
         return

@@ -103,10 +103,20 @@ def test_what_cannot_be_done_is_told_in_one_line(calib, cdb, words, told):
     assert names(calib) == before
 
 
-@pytest.mark.parametrize("mode", ["0o9", "rw", "664.", "77777", "-1"])
+@pytest.mark.parametrize("mode", ["0o9", "rw", "664.", "77777", "-1", "436", "1533"])
 def test_modes_are_octal(calib, cdb, mode):
-    result = cdb("lcls1", "deploy", "calib", "mypeds", *SOURCE, "-r", "1", "--filemode", mode)
-    assert result.exit_code == 2
+    for option in ("--filemode", "--dirmode"):
+        result = cdb("lcls1", "deploy", "calib", "mypeds", *SOURCE, "-r", "1", option, mode)
+        assert result.exit_code == 2
+
+
+def test_deploying_where_no_reader_looks_is_warned_of(calib, cdb):
+    Path("cm").write_text("4 6 30 10")
+    asked = ("lcls1", "deploy", "calib", "cm", *SOURCE[:3])
+    assert "warning" not in cdb(*asked, "common_mode", "-r", "5-9").stderr
+    assert "a type that nobody knows" in cdb(*asked, "comon_mode", "-r", "5-9").stderr
+    odd = cdb(*asked, "common_mode", "-r", "5-9", "--group", "iStar::CalibV1", "--dry-run")
+    assert "who look into Camera::CalibV1" in odd.stderr
 
 
 def test_deploy_replaces_and_keeps(calib, cdb, ask):
