@@ -44,6 +44,8 @@ SCHEME = "lcls1"
 # A source that has no number in the table gets one above this, made from its name: it stays the
 # same whatever else comes into the tree.
 _FIRST_UNKNOWN = 1000
+# What the files of a folder have in common, or all lack.
+_SHARED = {"ctype", "detector", "seq", "out"}
 # What is remembered of files by what the file system says of them.
 _MOST_KEPT = 100_000
 
@@ -159,10 +161,7 @@ class Lcls1Store(Store):
         if database == REGISTER_DATABASE:
             detectors = self._detectors().values()
             return [_entry(d) for d in detectors if names.detector_type(d.short) == collection]
-        is_own = database == names.PREFIX + collection
-        if not is_own and not self._is_experiments(database):
-            return []
-        detector = self._detectors().get(collection)
+        detector = self._filed(database, collection)
         if detector is None:
             return []
         make = partial(self._document, database, detector)
@@ -179,6 +178,20 @@ class Lcls1Store(Store):
                 name = file.name
                 found.append(make(folder, file, states[name], records.get(name), orders[name]))
         return found
+
+    def _filed(self, database: str, collection: str) -> Detector | None:
+        """Return the detector whose constants are in a collection; None if nobody's are."""
+        if database == names.PREFIX + collection or self._is_experiments(database):
+            return self._detectors().get(collection)
+        return None
+
+    def _filled(self, database: str, collection: str) -> Iterator[tuple[Folder, list[CalibFile]]]:
+        """Yield the folders of a detector that have files, with their files."""
+        detector = self._filed(database, collection)
+        for folder in self._folders(detector) if detector else ():
+            files = lcls1.valid_files(folder.path, self._tell)
+            if files:
+                yield folder, files
 
     def _document(
         self,
@@ -304,6 +317,13 @@ class Lcls1Store(Store):
         self, database: str, collection: str, field: str, query: Query | None = None
     ) -> list[Any]:
         """See `Store.distinct`."""
+        if field == "ctype" and _asked(query or {}) <= _SHARED:
+            # Asked of each detector, to list them: the files themselves need not be looked at.
+            samples = [
+                {"ctype": folder.ctype, "detector": collection}
+                for folder, _ in self._filled(database, collection)
+            ]
+            return sort_values({one["ctype"] for one in samples if matches(query or {}, one)})
         rows = self.rows(
             database, collection, (field,), {**(query or {}), field: {"$exists": True}}
         )
@@ -311,7 +331,9 @@ class Lcls1Store(Store):
 
     def count(self, database: str, collection: str) -> int:
         """See `Store.count`."""
-        return len(self._documents(database, collection))
+        if database == REGISTER_DATABASE:
+            return len(self._documents(database, collection))
+        return sum(len(files) for _, files in self._filled(database, collection))
 
     def databases(self) -> list[str]:
         """See `Store.databases`."""
@@ -560,10 +582,15 @@ def _is_content(field: str) -> bool:
 
 
 def _asks_for_content(query: Query) -> bool:
+    return any(map(_is_content, _asked(query)))
+
+
+def _asked(query: Query) -> set[str]:
+    """Return the fields that a query looks at."""
+    found: set[str] = set()
     for name, condition in query.items():
         if name in ("$and", "$or"):
-            if any(map(_asks_for_content, condition)):
-                return True
-        elif _is_content(name.partition(".")[0]):
-            return True
-    return False
+            found = found.union(*map(_asked, condition))
+        else:
+            found.add(name.partition(".")[0])
+    return found

@@ -619,3 +619,21 @@ def test_a_far_run_is_answered_as_the_last_one(calib):
         assert answer(db, CSPAD, "pedestals", None) == "7-9999.data"
         assert db.get(CSPAD, "pedestals")[1]["end"] == 2**53
         assert math.isinf(db.version(CSPAD, "pedestals").runs.end)
+
+
+def test_lists_of_types_are_those_of_the_files(calib):
+    fill(calib, CSPAD, "pedestals", "0-5.data", "6-end.data")
+    fill(calib, CSPAD, "pixel_gain", "bad.data")
+    with opened(calib) as db:
+        store = db.store
+        place = ("cdb_cspad_000002", "cspad_000002")
+        assert store.distinct(*place, "ctype") == ["pedestals"]
+        assert store.distinct(*place, "ctype", {"ctype": {"$ne": "pedestals"}}) == []
+        assert store.distinct(*place, "ctype", {"run": {"$gt": 9}}) == []
+        assert store.distinct(*place, "ctype", {"$or": [{"run": 6}, {"run": 9}]}) == ["pedestals"]
+        assert store.distinct(*place, "run", {"ctype": "pedestals"}) == [0, 6]
+        assert store.distinct("cdb_other", "cspad_000002", "ctype") == []
+        assert store.distinct("cdb_detnames", "cspad", "ctype") == []
+        assert store.count(*place) == 2
+        assert store.count("cdb_detnames", "cspad") == 1
+        assert store.count("cdb_detnames", "epix") == 0
