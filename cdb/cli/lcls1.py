@@ -83,12 +83,18 @@ def ls_command(calib: Path, source: str | None, ctype: str | None, as_json: bool
     Runs without a file are not listed, those after the last one of a closed range neither. A
     group is named where it is not the source's own.
     """
+    from cdb.errors import StoreRefused
     from cdb.files import lcls1
     from cdb.files.groups import group_of
 
     found = []
     for folder in _folders(calib, source, ctype):
-        spans = lcls1.effective_ranges(lcls1.valid_files(folder.path, _passed_over))
+        try:
+            files = lcls1.valid_files(folder.path, _passed_over)
+        except StoreRefused:
+            _passed_over(lcls1.Skipped(folder.path, "may not be read"))
+            continue
+        spans = lcls1.effective_ranges(files)
         records = _records(folder.path)
         found += [_row(folder, span, span.file, records) for span in spans if span.file]
     if as_json:

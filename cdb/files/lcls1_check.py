@@ -108,7 +108,8 @@ def _files(folder: Path) -> tuple[list[CalibFile], list[Finding]]:
     try:
         return lcls1.valid_files(folder, note), found
     except CalibError as error:
-        return [], [Finding("unreadable", folder, f"cannot be listed: {error}")]
+        why = str(error).removeprefix(f"folder {str(folder)!r} ")
+        return [], [Finding("unreadable", folder, f"cannot be listed: it {why}")]
 
 
 def _hidden(files: list[CalibFile]) -> Iterator[Finding]:
@@ -172,7 +173,8 @@ def _history(folder: Path) -> Iterator[Finding]:
     try:
         lcls1.read_history(folder, lambda number, line: odd.append((number, line)))
     except CalibError as error:
-        yield Finding("history", path, f"cannot be read: {error}")
+        why = str(error).removeprefix(f"cannot read {path}: ")
+        yield Finding("history", path, f"cannot be read: {why}")
     for number, line in odd:
         yield Finding("history", path, f"line {number} names no file: {line[:60]!r}")
 

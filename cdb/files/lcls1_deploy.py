@@ -456,11 +456,11 @@ def _checked(calib: Path) -> Path:
     calib = Path(os.path.abspath(calib))
     if calib.name != CALIB:
         raise BadName(
-            f"{shown(os.fspath(calib))} is not called {CALIB}, so nothing is changed in it; give "
+            f"{os.fspath(calib)!r} is not called {CALIB}, so nothing is changed in it; give "
             f"the path of a tree, as /path/{CALIB}"
         )
     if not calib.is_dir():
-        raise NotFound(f"no folder {shown(os.fspath(calib))}; make it first")
+        raise NotFound(f"no folder {os.fspath(calib)!r}; make it first")
     return calib
 
 
@@ -552,7 +552,7 @@ def _writing(folder: Path) -> Iterator[None]:
     except CalibError:
         raise
     except PermissionError as error:
-        where = shown(str(error.filename or folder))
+        where = repr(str(error.filename or folder))
         raise StoreRefused(
             f"no permission to write {where}; ask the owner of the tree for the rights"
         ) from None

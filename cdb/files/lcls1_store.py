@@ -170,7 +170,7 @@ class Lcls1Store(Store):
         for folder in self._folders(detector):
             if isinstance(wanted, str) and folder.ctype != wanted:
                 continue
-            files = lcls1.valid_files(folder.path, self._tell)
+            files = self._files_of(folder, must=wanted == folder.ctype)
             states = {file.name: _state_of(file.path) for file in files}
             records = {record.file: record for record in self._history(folder.path)}
             orders = _orders(files, states, records)
@@ -189,9 +189,22 @@ class Lcls1Store(Store):
         """Yield the folders of a detector that have files, with their files."""
         detector = self._filed(database, collection)
         for folder in self._folders(detector) if detector else ():
-            files = lcls1.valid_files(folder.path, self._tell)
+            files = self._files_of(folder)
             if files:
                 yield folder, files
+
+    def _files_of(self, folder: Folder, *, must: bool = False) -> list[CalibFile]:
+        """Return the files of a folder; one that may not be read hides no other.
+
+        Where it alone is asked for, it `must` be read: that nothing is there would be a lie.
+        """
+        try:
+            return lcls1.valid_files(folder.path, self._tell)
+        except StoreRefused:
+            if must:
+                raise
+            self._tell(Skipped(folder.path, "may not be read"))
+            return []
 
     def _document(
         self,

@@ -1,6 +1,7 @@
 """``cdb lcls1``: what it prints, its exit codes, what it leaves behind."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,24 @@ def test_ls_names_a_group_that_is_not_the_source_s_own(calib, cdb):
     fill(calib, XTCAV, "pedestals", "2-end.data", group="Xtcav::CalibV1")
     lines = cdb("lcls1", "ls", "calib", "-d", XTCAV).stdout.splitlines()
     assert ["Xtcav::CalibV1" in line for line in lines] == [False, False, True]
+
+
+def test_ls_passes_over_a_folder_that_may_not_be_read(calib, cdb, ask, monkeypatch):
+    folder = fill(calib, CSPAD, "pedestals", "1-end.data").relative_to(Path.cwd())
+    listed = os.scandir
+
+    def scandir(path):
+        if path == folder:
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert len(ask("lcls1", "ls", "calib")) == 3
+    assert f"{folder} may not be read" in cdb("lcls1", "ls", "calib").stderr
+    assert (
+        f"{folder}' may not be read"
+        in cdb("lcls1", "path", "calib", "-d", CSPAD, "-c", "pedestals").stderr
+    )
 
 
 def test_check_ends_with_1_if_something_is_wrong(calib, cdb):

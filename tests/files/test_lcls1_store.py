@@ -50,6 +50,20 @@ def answer(db, source, ctype, run, experiment=None):
     return os.path.basename(meta["file"])
 
 
+@pytest.fixture
+def unreadable(monkeypatch):
+    """Return a list for folders that may not be read: a test may be run by root."""
+    listed, folders = os.scandir, []
+
+    def scandir(path):
+        if path in folders:
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    return folders
+
+
 # The same choice -------------------------------------------------------------------------------
 
 RUNS = st.one_of(st.integers(0, 12), st.sampled_from([9998, 9999, 10_000, 123_456]))
@@ -386,18 +400,18 @@ def test_a_link_to_a_file_is_read(calib, tmp_path):
         assert db.get(CSPAD, "pedestals", run=7)[0].tolist() == [42]
 
 
-def test_a_folder_that_may_not_be_read_is_told(calib, monkeypatch):
+def test_a_folder_that_may_not_be_read_is_told_and_hides_no_other(calib, unreadable, caplog):
     folder = fill(calib, CSPAD, "pedestals", "0-end.data")
-    listed = os.scandir
-
-    def refuse(path):
-        if path == folder:
-            raise PermissionError(13, "Permission denied")
-        return listed(path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
-    with opened(calib) as db, pytest.raises(StoreRefused, match="may not be read"):
-        db.get(CSPAD, "pedestals", run=7)
+    fill(calib, CSPAD, "pixel_rms", "0-end.data")
+    unreadable.append(folder)
+    with opened(calib) as db:
+        for experiment in (None, EXPERIMENT):
+            with pytest.raises(StoreRefused, match=f"{folder}' may not be read"):
+                db.get(CSPAD, "pedestals", run=7, experiment=experiment)
+            assert list(db.detector(CSPAD, experiment=experiment).calibconst) == ["pixel_rms"]
+        assert [one.ctype for one in db.find(experiment=EXPERIMENT)] == ["pixel_rms"]
+        assert db.detectors()[0]["ctypes"] == ["pixel_rms"]
+    assert caplog.text.count("may not be read") == 1
 
 
 def test_a_tree_that_is_not_there_is_told(tmp_path):
