@@ -348,7 +348,7 @@ def _records(folder: Path) -> "Callable[[str], Any]":
     except BadFile as error:
         output.say(str(error))
         records = []
-    return lambda name: history.latest_for(records, name)
+    return history.standing(records).get
 
 
 def _row(

@@ -172,7 +172,7 @@ class Lcls1Store(Store):
                 continue
             files = self._files_of(folder, must=wanted == folder.ctype)
             states = {file.name: _state_of(file.path) for file in files}
-            records = {record.file: record for record in self._history(folder.path)}
+            records = history.standing(self._history(folder.path))
             orders = _orders(files, states, records)
             for file in files:
                 name = file.name
