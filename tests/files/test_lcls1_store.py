@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import cdb
 from cdb import staleness, trends
+from cdb.adoption import strangers
 from cdb.cli.main import cli
 from cdb.errors import BadFile, BadName, NotFound, StoreRefused, WrongState
 from cdb.files import contents, lcls1, text, xtcav
@@ -580,6 +581,8 @@ def test_new_data_are_held_against_what_is_in_force(calib):
         lambda db: db.retire("0" * 24, reason="no"),
         lambda db: Feed(db),
         lambda db: list(Check(db.journal).run()),
+        lambda db: db.tags.create("summer", at="now"),
+        lambda db: list(strangers(db.journal)),
     ],
 )
 def test_what_needs_a_journal_says_that_there_is_none(calib, ask):
