@@ -10,7 +10,7 @@ from typing import Any
 
 from cdb import payload, validity
 from cdb.constant import NO_EXPERIMENT, SCHEMA, Version, key_of, second_of, version_of
-from cdb.errors import NotFound
+from cdb.errors import NotFound, WrongState
 from cdb.events import MAX_EVENT_BYTES, Proposal, canonical, entry
 from cdb.journal import Journal
 from cdb.moments import Moment
@@ -37,8 +37,16 @@ class Stranger:
 
 
 def strangers(journal: Journal) -> Iterator[Stranger]:
-    """Yield the documents of other programs, constants only."""
+    """Yield the documents of other programs, constants only.
+
+    Raises
+    ------
+    WrongState
+        If there is no journal that could take them in.
+    """
     store = journal.store
+    if store.no_journal:
+        raise WrongState(f"nothing can be adopted: {store.no_journal}")
     for database in store.databases():
         if not database.startswith(PREFIX) or database == REGISTER:
             continue

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cdb import lookup, names, tags
+from cdb import names, tags
 from cdb.constant import RETIRED
 from cdb.moments import Moment
 from cdb.names import is_tag, parse_tag
@@ -136,7 +136,7 @@ def between(
     if experiment is not None:
         names.check_experiment(experiment)
     for key in _keys(db, now, sides, short, experiment):
-        places = lookup.places(key[0], key[1], None, "range")
+        places = db.places(key[0], key[1])
         if all(may_read(place.database) for place in places):
             yield from _differences(key, *(side.answers(key) for side in sides))
 
@@ -171,7 +171,7 @@ class _Side:
     def answers(self, key: Key) -> "tuple[Answers, Named]":
         """Return what is answered along the runs, and without a run."""
         detector, experiment, ctype = key
-        places = lookup.places(detector, experiment, None, "range")
+        places = self.db.places(detector, experiment)
         steps = {
             step.run
             for tag in self.chain

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cdb.constant import order_of
-from cdb.errors import BadQuestion, Corrupt, NotFound
+from cdb.errors import BadQuestion, Corrupt, NotFound, WrongState
 from cdb.events import PURGE, canonical
 from cdb.journal import PENDING_SECONDS, Journal
 from cdb.ledger import places
@@ -272,6 +272,8 @@ class Audit:
         self.begin = begin
         self.with_payloads = payloads
         self.seals = seals
+        if journal.store.no_journal:
+            raise WrongState(f"there is nothing to compare with: {journal.store.no_journal}")
         self.head: Head = journal.head()
         self.truth = Fingerprints((*keep, *PAYLOAD) if payloads else keep)
         self.pending: list[Document] = []

@@ -96,7 +96,8 @@ class Calibconst(Mapping[str, tuple[Any, dict[str, Any]]]):
         if self._origin is None or not self._origin.server:
             raise WrongState(
                 f"the store that {self._title} is of has no identity yet, for nothing was written "
-                "to it by cdb; `cdb adopt` takes in what other programs wrote"
+                "to it by cdb; `cdb adopt` takes in what other programs wrote, `cdb import` "
+                "what lies elsewhere"
             )
         versions = [self.version(ctype) for ctype in (self if ctypes is None else ctypes)]
         cited = {v.ctype: Cited(v.database, v.id, v.sha256, v.nbytes) for v in versions}

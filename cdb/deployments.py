@@ -421,6 +421,8 @@ def fates_of(
             if made["id"] in entries and is_of_constants(made):
                 entries[made["id"]].append((event, made))
     unknown = [id_ for id_, told in entries.items() if not any("document" in e for _, e in told)]
+    if unknown and journal.store.no_journal:
+        raise WrongState(f"no event names a version here: {journal.store.no_journal}")
     if unknown:
         raise NotFound(
             f"no version {_some(unknown)} is known to the journal; `cdb history` shows ids, and "

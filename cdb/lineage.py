@@ -410,6 +410,8 @@ def tree(
             f"depth is {shown(depth)}; give 0 to {MAX_DEPTH} generations, and ask again at the "
             "farthest for more"
         )
+    if journal.store.no_journal:
+        raise WrongState(f"nobody knows what was made from what: {journal.store.no_journal}")
     graph = _Graph(journal, upto)
     (constant,) = graph.constants([version_id])
     if constant is None:

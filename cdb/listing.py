@@ -6,10 +6,10 @@ from typing import Any, Self
 
 from cdb import names, register, search
 from cdb.constant import RETIRED, Version, version_of
-from cdb.errors import BadQuery, BadQuestion, shown
+from cdb.errors import BadQuery, BadQuestion, NotFound, shown
 from cdb.journal import Journal
 from cdb.moments import Moment
-from cdb.stores.base import Place
+from cdb.stores.base import Place, Store
 from cdb.stores.query import Document, Query, Sort, check_query, kind, sort_values
 
 DEFAULT: Sort = (("ctype", 1), ("run", 1))
@@ -116,6 +116,24 @@ def find(
         return found
 
     return journal.steady(moment, places, read)
+
+
+def version_by_id(store: Store, version_id: str) -> Version:
+    """Return a version of a store without a journal, where one has to look for it.
+
+    Raises
+    ------
+    NotFound
+        If it is not there, or not any more.
+    """
+    for database in store.databases():
+        for collection in store.collections(database):
+            for document in store.find(database, collection, {"_id": version_id}):
+                return version_of(document, database, collection)
+    raise NotFound(
+        f"no version {version_id} is in {store.describe()}; what is changed gets another id, and "
+        "`cdb ls` shows those of now"
+    )
 
 
 def order_of(sort: Sort) -> list[tuple[str, int]]:

@@ -141,8 +141,17 @@ class Place(NamedTuple):
     fallback: bool = False
 
 
-def places(detector: str, experiment: str | None, dbsuffix: str | None, rule: str) -> list[Place]:
+def places(
+    detector: str,
+    experiment: str | None,
+    dbsuffix: str | None,
+    rule: str,
+    *,
+    shared: bool = True,
+) -> list[Place]:
     """Return where to look for the constants of a detector, in order.
+
+    Where detectors are not `shared`, an experiment has its own constants or none.
 
     Examples
     --------
@@ -155,6 +164,8 @@ def places(detector: str, experiment: str | None, dbsuffix: str | None, rule: st
         found.append(Place(names.detector_database(detector, dbsuffix), detector, "private"))
     if experiment and not (rule == "psana" and dbsuffix):
         found.append(Place(names.experiment_database(experiment), detector, "experiment"))
+        if not shared:
+            return found
     if rule == "psana":
         # psana asks the detector's database twice when no experiment is named.
         found += [] if found else [Place(own, detector, "detector")]

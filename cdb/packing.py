@@ -23,7 +23,6 @@ from cdb.database import Database
 from cdb.errors import BadQuestion, Corrupt, NotFound, Purged
 from cdb.events import ELSEWHERE, PURGE, digest_of
 from cdb.files import archive
-from cdb.lookup import places as places_of
 from cdb.names import REGISTER
 from cdb.stores.base import Place, Progress
 from cdb.stores.bundle import FIRST, FIRST_BYTES, FORMAT, INDEX, TABLES
@@ -205,7 +204,7 @@ class Packing:
         for experiment, short in self._pairs:
             for suffix in (None, *self.asked.dbsuffixes):
                 which = {"private": {"dbsuffix": suffix}, "experiment": {"experiment": experiment}}
-                for place in places_of(short, experiment, suffix, "range"):
+                for place in self.db.places(short, experiment, suffix):
                     where = which.get(place.kind, {})
                     found[place.database, place.collection] = {"detector": short, **where}
         return found
@@ -388,7 +387,7 @@ class Packing:
         """Yield the runs at which another version may begin to hold."""
         asked = self.asked.runs
         points: set[int] = {asked.begin} if asked else {0}
-        for place in places_of(short, experiment, suffix, "range"):
+        for place in self.db.places(short, experiment, suffix):
             for document in self._index.find(place.database, place.collection):
                 runs = version_of(document, place.database, place.collection).runs
                 if runs is not None:
@@ -481,6 +480,7 @@ class Packing:
             "asked": self._words(),
             "options": self._which_payloads(),
             "scope": self.asked.scope(),
+            "shares_detectors": self.db.store.shares_detectors,
         }
 
     def _which_payloads(self) -> list[str]:

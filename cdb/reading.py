@@ -23,7 +23,7 @@ from cdb.blobs import Blobs
 from cdb.calibconst import Calibconst
 from cdb.constant import Version, version_of
 from cdb.detector import Detector
-from cdb.errors import BadQuestion, CalibError, NotFound, StoreUnavailable, shown
+from cdb.errors import BadQuestion, CalibError, NotFound, StoreUnavailable, WrongState, shown
 from cdb.indexes import Indexes, Table, Winners
 from cdb.journal import Journal
 from cdb.lineage import Relative
@@ -160,13 +160,16 @@ class Readable:
         BadQuestion
             If there is no such event yet, or if a state and a tag are given.
         NotFound, WrongServer, WrongState
-            If there is no such tag, it is another store's, or invalid.
+            If there is no such tag, it is another store's, or invalid; if the store has no states
+            but the present one.
         """
         if as_of is not None and tag is not None:
             raise BadQuestion(f"as_of and tag {shown(tag)} are both given: give one of them")
         if isinstance(as_of, Moment):
             return as_of
         cited = tag if tag is not None or as_of is not None else self.tag
+        if (cited is not None or as_of is not None) and self.store.no_journal:
+            raise WrongState(f"only the present can be asked for: {self.store.no_journal}")
         if cited is not None:
             return self.meanings.moment(
                 cited,
@@ -214,6 +217,13 @@ class Readable:
         return enrolment.short_name(self.journal, detector, self.moment(as_of, tag=tag))
 
     # looking up --------------------------------------------------------------------------------
+
+    def places(
+        self, short: str, experiment: str | None, dbsuffix: str | None = None, rule: str = "range"
+    ) -> list[Place]:
+        """Return where the constants of a detector are looked for; see `cdb.lookup.places`."""
+        shared = self.store.shares_detectors
+        return lookup.places(short, experiment, dbsuffix, rule, shared=shared)
 
     def get(
         self,
@@ -300,7 +310,7 @@ class Readable:
         names.check_detector(detector)
         moment = self.moment(as_of, tag=tag, experiment=experiment, run=run, time=time)
         short = self.short_name(detector, as_of=moment)
-        places = lookup.places(short, experiment, dbsuffix, rule)
+        places = self.places(short, experiment, dbsuffix, rule)
         found = search.winner(self.journal, moment, places, question, short, ctype)
         if found is None:
             raise NotFound(self._nothing(moment, places, question, short, ctype))
@@ -347,6 +357,8 @@ class Readable:
             If the journal does not know the version.
         """
         moment = self.moment(as_of, tag=tag)
+        if self.store.no_journal:
+            return listing.version_by_id(self.store, id)
         for pins in moment.pins:
             for (database, collection, _), documents in pins.documents.items():
                 for document in documents:
@@ -531,6 +543,8 @@ class Readable:
         asked = (version.detector, version.ctype, version.experiment, dbsuffix, run, version.time)
         data = self.data(version)
         in_force = partial(self._in_force, *asked, as_of=before)
+        if version.seq is None:
+            in_force = partial(str, "nobody knows what was in force before it")
         return self._inspected(data, in_force, version.detector, version.ctype)
 
     def _inspected(
@@ -554,7 +568,8 @@ class Readable:
     ) -> "NDArray[Any] | str":
         """Return the data of the version in force, or why there are none to compare with."""
         # Now, without a state: what is added is not held against what a tag answers.
-        as_of = self.head if as_of is None else as_of
+        if as_of is None and not self.store.no_journal:
+            as_of = self.head
         try:
             found = self.version(
                 detector, ctype, experiment=experiment, dbsuffix=dbsuffix, run=run, time=time,
@@ -625,7 +640,7 @@ class Readable:
         question = _question(run, time, rule, experiment, version)
         moment = self.moment(as_of, tag=tag, experiment=experiment, run=run, time=time)
         short = self.short_name(detector, as_of=moment)
-        places = lookup.places(short, experiment, dbsuffix, rule)
+        places = self.places(short, experiment, dbsuffix, rule)
         return search.explain(self.journal, moment, places, question, short, ctype)
 
     def detector(
@@ -655,7 +670,7 @@ class Readable:
         question = _question(run, time, rule, experiment)
         moment = self.moment(as_of, tag=tag, experiment=experiment, run=run, time=time)
         short = self.short_name(name, as_of=moment)
-        places = lookup.places(short, experiment, dbsuffix, rule)
+        places = self.places(short, experiment, dbsuffix, rule)
         versions = self.versions(moment, self._indexes.winners(moment, places, question))
         _warn_of_foreign(moment, versions.values())
         searched = ", ".join(dict.fromkeys(place.database for place in places))
@@ -751,7 +766,7 @@ class Readable:
         question = _question(run, time, rule, experiment)
         moment = self.moment(as_of, tag=tag, experiment=experiment, run=run, time=time)
         short = self.short_name(name, as_of=moment)
-        places = lookup.places(short, experiment, dbsuffix, rule)
+        places = self.places(short, experiment, dbsuffix, rule)
         return Holding(short, moment, self._indexes.table(moment, places, question))
 
     def along(
@@ -896,7 +911,7 @@ class Readable:
     ) -> list[str]:
         """Return the databases that a look-up asks, in order; parameters are those of `get`."""
         moment = self.moment(as_of, tag=tag, experiment=experiment)
-        places = lookup.places(self.short_name(detector, as_of=moment), experiment, dbsuffix, rule)
+        places = self.places(self.short_name(detector, as_of=moment), experiment, dbsuffix, rule)
         return list(dict.fromkeys(place.database for place in places))
 
     def shelf(

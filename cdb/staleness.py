@@ -20,7 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypedDict
 
-from cdb import lookup, trends
+from cdb import trends
 from cdb.bits import has_bits
 from cdb.computed import Computed
 from cdb.constant import Version
@@ -404,7 +404,7 @@ def in_force(
     found: list[InForce] = []
     state: _State = {"as_of": as_of, "tag": tag}
     for name in _detectors(db, detector, experiment, state):
-        places = lookup.places(name, experiment, None, "range")
+        places = db.places(name, experiment)
         if not all(may_read(place.database) for place in places):
             continue
         found += _of_detector(db, name, experiment, time, state, now, last)
@@ -496,6 +496,8 @@ def _condition(
         point, *before = (
             trends.numbers_of(db, each, kept=kept, progress=progress) for each in there.measured
         )
+        if point.note.startswith(trends.UNREADABLE):
+            return replace(made, reasons=(point.note,))
         made = _with_trend(made, point, [each for each in before if each.parts])
     return replace(made, reasons=tuple(_reasons(made, limits)))
 

@@ -127,6 +127,8 @@ class Tags:
         if at is not None and base is not None:
             raise BadQuestion("a tag stands for a state or is based on another: give at or base")
         seq = None if at is None else self._db.moment(at).seq
+        if self._db.store.no_journal:
+            raise WrongState(f"there is no state to name: {self._db.store.no_journal}")
 
         def begin(moment: Moment) -> tuple[None, _Fields]:
             if not moment.seq:

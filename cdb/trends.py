@@ -10,7 +10,7 @@ import numpy as np
 from cdb import statistics
 from cdb.computed import Computed
 from cdb.constant import Version, order_of
-from cdb.errors import BadQuestion, Purged
+from cdb.errors import BadFile, BadQuestion, Purged
 from cdb.reading import AsOf, Readable, Time
 from cdb.statistics import Numbers, PartNumbers, joined
 from cdb.stores.base import Progress
@@ -20,6 +20,7 @@ from cdb.validity import parse_time
 VISIBLE = ("live", "unadopted")
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _NO_NUMBERS = "no numbers"
+UNREADABLE = "cannot be read"
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,8 @@ def numbers_of(
         array = db.data(version)
     except Purged:
         return Point(version, note="its data were purged")
+    except BadFile as error:  # in a tree of files; the others can be read all the same
+        return Point(version, note=f"{UNREADABLE}: {error}")
     if not isinstance(array, np.ndarray) or not statistics.has_numbers(array):
         return Point(version, note=f"{_NO_NUMBERS}, it is {version.meta.get('data_dtype')}")
     parts = statistics.of_array(array, dettype=version.dettype, ctype=version.ctype)

@@ -196,6 +196,8 @@ class Feed:
     """
 
     def __init__(self, db: Database, after: int | None = None, server: str | None = None) -> None:
+        if db.store.no_journal:
+            raise WrongState(f"no event will ever come: {db.store.no_journal}")
         self._db = db
         self.server, self.head = self._ask()
         if server is not None and server != self.server and (server or after):

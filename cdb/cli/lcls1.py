@@ -20,14 +20,18 @@ if TYPE_CHECKING:
 WRONG = 1
 
 
-def _mode(_: click.Context, __: click.Parameter, text: str) -> int:
+def _mode(_: click.Context, option: click.Parameter, text: str) -> int:
     """Return a mode that is typed as chmod takes it, in octal digits."""
     digits = text.removeprefix("0o")
     if not (digits.isascii() and digits.isdecimal() and set(digits) <= set("01234567")):
         raise click.BadParameter(f"{text!r} is not octal; write it as chmod takes it, as 664")
     if int(digits, 8) > 0o7777:
         raise click.BadParameter(f"{text!r} has more than the bits of a mode; write it as 2775")
-    return int(digits, 8)
+    mode, needed = int(digits, 8), 0o700 if option.name == "dirmode" else 0o600
+    if mode & needed != needed:
+        # As the decimal numbers that the old tools took do, 1533 and 436.
+        raise click.BadParameter(f"{text!r} shuts the owner out; octal digits are wanted, as 2775")
+    return mode
 
 
 calib_ = click.argument("calib", type=options.file_path)
@@ -76,20 +80,30 @@ def lcls1_command() -> None:
 def ls_command(calib: Path, source: str | None, ctype: str | None, as_json: bool) -> None:
     """List which runs get which file, from run 0 on, for each source and type.
 
-    Runs without a file are not listed, those after the last one of a closed range neither.
+    Runs without a file are not listed, those after the last one of a closed range neither. A
+    group is named where it is not the source's own.
     """
+    from cdb.errors import StoreRefused
     from cdb.files import lcls1
+    from cdb.files.groups import group_of
 
     found = []
     for folder in _folders(calib, source, ctype):
-        spans = lcls1.effective_ranges(lcls1.valid_files(folder.path, _passed_over))
+        try:
+            files = lcls1.valid_files(folder.path, _passed_over)
+        except StoreRefused:
+            _passed_over(lcls1.Skipped(folder.path, "may not be read"))
+            continue
+        spans = lcls1.effective_ranges(files)
         records = _records(folder.path)
         found += [_row(folder, span, span.file, records) for span in spans if span.file]
     if as_json:
         output.as_json(found)
     elif found:
-        columns = ("source", "type", "runs", "file", "when", "by", "comment")
+        columns = ("source", "group", "type", "runs", "file", "when", "by", "comment")
         rows = [{name: str(row[name] or "") for name in columns} for row in found]
+        for row in rows:  # of most sources the group goes without saying
+            row["group"] = "" if row["group"] == group_of(row["source"]) else row["group"]
         output.table(rows, above="source", beneath=["comment"], optional=["by", "when"])
     else:
         output.say("no files")
@@ -241,12 +255,18 @@ def deploy_command(
     FILE is array text, the text of a geometry, or a .npy array, and is read before anything is
     written. Readers see the old file or the new one, whole. A single run holds for that run alone.
     """
+    from cdb.files.lcls1 import Folder
+    from cdb.files.lcls1_check import of_folder
     from cdb.files.lcls1_deploy import Deployment, Modes
 
     deployment = Deployment(
         calib, source, ctype, file, runs_of(runs), group=group, comment=comment, fmt=fmt,
         modes=Modes(dirmode, filemode, unix_group), check_shape=not any_size, report=_passed_over,
     )  # fmt: skip
+    folder = Folder(deployment.folder, deployment.group, deployment.source, ctype)
+    for odd in of_folder(folder):
+        if odd.wrong:
+            output.say(f"warning: {_text(odd.path)} {odd.message}")
     done = deployment.plan() if dry_run else deployment.commit()
     _print_done(done, "deployed", dry_run=dry_run, as_json=as_json)
 
@@ -328,7 +348,7 @@ def _records(folder: Path) -> "Callable[[str], Any]":
     except BadFile as error:
         output.say(str(error))
         records = []
-    return lambda name: history.latest_for(records, name)
+    return history.standing(records).get
 
 
 def _row(

@@ -21,7 +21,7 @@ from typing import Any
 from cdb import shapes
 from cdb.errors import BadFile, Refused
 from cdb.files import formats
-from cdb.files.groups import type_of
+from cdb.files.groups import XTCAV, type_of
 
 TEXTS = ("geometry", "code_geometry", "filter", "hex_config", "hex_table")
 COMMON_MODE = "common_mode"
@@ -165,6 +165,25 @@ def check_size(shape: tuple[int, ...], source: str, ctype: str) -> None:
         f"({', '.join('n' if n is None else str(n) for n in lengths)})" for lengths in known
     )
     raise Refused(f"{ctype} of {dettype} have the shape {good}, not {shape}")
+
+
+def check_kind(data: Any, group: str) -> None:
+    """Refuse HDF5 where its readers do not look.
+
+    Parameters
+    ----------
+    data : ndarray, str or dict
+        As `read` returns it.
+    group : str
+        Where the file is to lie.
+
+    Raises
+    ------
+    Refused
+        Naming the group of HDF5 files.
+    """
+    if isinstance(data, dict) and group != XTCAV:
+        raise Refused(f"HDF5 is read in {XTCAV} alone, not in {group}; give text")
 
 
 def _has_size(shape: tuple[int, ...], lengths: shapes.Lengths) -> bool:

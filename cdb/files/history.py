@@ -172,6 +172,20 @@ def latest_for(records: Iterable[Record], name: str) -> Record | None:
     return next((one for one in reversed(list(records)) if one.file == name), None)
 
 
+def standing(records: Iterable[Record]) -> dict[str, Record]:
+    r"""Return the record that counts of each file, by name; none of one that was removed.
+
+    If there is such a file all the same, it came without a record.
+
+    Examples
+    --------
+    >>> list(standing(parse("file:1-end.data user:me\nfile:1-end.data cmd:rm user:me")))
+    []
+    """
+    last = {record.file: record for record in records}
+    return {name: record for name, record in last.items() if not record.removes}
+
+
 # Times -----------------------------------------------------------------------------------------
 
 

@@ -69,7 +69,7 @@ Report = Callable[[Skipped], object]
 
 def warn(skipped: Skipped) -> None:
     """Log what is passed over."""
-    logger.warning("%s %s", shown(os.fspath(skipped.path)), skipped.why)
+    logger.warning("%r %s", os.fspath(skipped.path), skipped.why)
 
 
 @dataclass(frozen=True)
@@ -441,9 +441,7 @@ def walk(calib: Path | str, report: Report = warn) -> Iterator[Folder]:
 def walk_sources(calib: Path | str, report: Report = warn) -> Iterator[SourceFolder]:
     """Walk over the sources of a tree only; parameters and errors are those of `walk`."""
     if not Path(calib).is_dir():
-        raise NotFound(
-            f"no folder {shown(os.fspath(calib))}; give the path of an LCLS-I calib tree"
-        )
+        raise NotFound(f"no folder {os.fspath(calib)!r}; give the path of an LCLS-I calib tree")
     entries = [entry for entry in _entries(Path(calib)) if "::" in entry.name]
     for group in _folders(entries, _is_group, "is no group; groups are as CsPad::CalibV1", report):
         inside = _inside(group, report)
@@ -481,10 +479,10 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
     except FileNotFoundError:
         return []
     except NotADirectoryError:
-        raise BadFile(f"{shown(os.fspath(folder))} is no folder") from None
+        raise BadFile(f"{os.fspath(folder)!r} is no folder") from None
     except PermissionError:
         raise StoreRefused(
-            f"folder {shown(os.fspath(folder))} may not be read; ask its owner for the rights"
+            f"folder {os.fspath(folder)!r} may not be read; ask its owner for the rights"
         ) from None
 
 

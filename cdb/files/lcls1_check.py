@@ -64,7 +64,7 @@ def check(calib: Path | str, *, read: bool = True) -> Iterator[Finding]:
     skipped: list[Skipped] = []
     for folder in lcls1.walk(calib, skipped.append):
         yield from _drained(skipped, "name")
-        yield from _of_folder(folder)
+        yield from of_folder(folder)
         files, passed = _files(folder.path)
         yield from passed
         yield from _hidden(files)
@@ -82,7 +82,8 @@ def _drained(skipped: list[Skipped], kind: str) -> Iterator[Finding]:
         yield Finding(kind, one.path, one.why)
 
 
-def _of_folder(folder: Folder) -> Iterator[Finding]:
+def of_folder(folder: Folder) -> Iterator[Finding]:
+    """Yield what is wrong with where files lie, whatever they are."""
     group = group_of(folder.source)
     if group == UNDEFINED:
         yield Finding(
@@ -107,7 +108,8 @@ def _files(folder: Path) -> tuple[list[CalibFile], list[Finding]]:
     try:
         return lcls1.valid_files(folder, note), found
     except CalibError as error:
-        return [], [Finding("unreadable", folder, f"cannot be listed: {error}")]
+        why = str(error).removeprefix(f"folder {str(folder)!r} ")
+        return [], [Finding("unreadable", folder, f"cannot be listed: it {why}")]
 
 
 def _hidden(files: list[CalibFile]) -> Iterator[Finding]:
@@ -171,7 +173,8 @@ def _history(folder: Path) -> Iterator[Finding]:
     try:
         lcls1.read_history(folder, lambda number, line: odd.append((number, line)))
     except CalibError as error:
-        yield Finding("history", path, f"cannot be read: {error}")
+        why = str(error).removeprefix(f"cannot read {path}: ")
+        yield Finding("history", path, f"cannot be read: {why}")
     for number, line in odd:
         yield Finding("history", path, f"line {number} names no file: {line[:60]!r}")
 
@@ -180,8 +183,13 @@ def _content(file: CalibFile, folder: Folder) -> Iterator[Finding]:
     try:
         data: Any = contents.read(file.path, folder.ctype)
     except (CalibError, OSError) as error:
-        yield Finding("unreadable", file.path, f"cannot be read: {error}")
+        why = str(error).removeprefix(str(file.path)).lstrip(",: ")
+        yield Finding("unreadable", file.path, f"cannot be read: {why}")
         return
+    try:
+        contents.check_kind(data, folder.group)
+    except CalibError as error:
+        yield Finding("unreadable", file.path, f"is not read: {error}")
     shape = getattr(data, "shape", None)
     if shape is None or folder.group == XTCAV:
         return

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import fcntl
 import grp
+import math
 import os
 import secrets
 import shutil
@@ -121,11 +122,16 @@ class _Change:
         self.ctype = ctype
         self.modes = modes
         self.folder = lcls1.folder_of(self.calib, source, ctype, group)
+        self.group = self.folder.parents[1].name
         modes.check()
         self.files = lcls1.valid_files(self.folder, report)
 
     def step(self, name: str) -> None:
         """Do nothing: tests stop here."""
+
+    def _look(self) -> None:
+        """Look again at what others may have changed by now."""
+        self.files = lcls1.valid_files(self.folder, lambda skipped: None)
 
     def _done(self, path: Path, backup: Path | None, record: str, after: list[CalibFile]) -> Done:
         before = tuple(lcls1.effective_ranges(self.files))
@@ -238,7 +244,8 @@ class Deployment(_Change):
     BadFile
         If the content cannot be read as constants of this type.
     Refused
-        If an array has not the size of the detector, or another spelling of the runs is there.
+        If an array has not the size of the detector, or another spelling of the runs is there;
+        if it is HDF5 and not for XTCAV.
     """
 
     def __init__(
@@ -260,11 +267,19 @@ class Deployment(_Change):
         self.path = self.folder / lcls1.file_name(runs)
         self.comment = comment
         self.origin = os.fspath(content) if isinstance(content, Path) else ""
-        self.data, array = _content(content, ctype, fmt)
-        if check_shape and array is not None:
-            contents.check_size(array.shape, self.source, ctype)
+        self.data, said = _content(content, ctype, fmt)
+        contents.check_kind(said, self.group)
+        if hasattr(said, "shape"):
+            _check_array(said.shape, ctype)
+            if check_shape:
+                contents.check_size(said.shape, self.source, ctype)
         if self.path.is_dir():
             raise BadFile(f"{self.path} is a folder; remove it first")
+        self._after = self._with_it()
+        self._record(datetime.now(UTC))  # refuses what breaks a line
+
+    def _with_it(self) -> list[CalibFile]:
+        """Return the files of the folder with the new one, if it can lie beside the others."""
         new = CalibFile(self.path, lcls1.parse_name(self.path.name))
         others = [file for file in self.files if file.name != new.name]
         same = next((file.name for file in others if file.runs == new.runs), None)
@@ -273,8 +288,7 @@ class Deployment(_Change):
                 f"{same} holds for the same runs as {new.name}, so one of them would never be "
                 f"read; remove it first: cdb lcls1 remove -r {same.removesuffix(SUFFIX)}"
             )
-        self._after = [*others, new]
-        self._record(datetime.now(UTC))  # refuses what breaks a line
+        return [*others, new]
 
     def plan(self) -> Done:
         """Return what `commit` would do."""
@@ -298,6 +312,8 @@ class Deployment(_Change):
             self._make_folders()
             with self._alone():
                 self._check_history()
+                self._look()
+                self._after = self._with_it()
                 now = datetime.now(UTC)
                 backup = None
                 if not self._is_there():
@@ -385,6 +401,8 @@ class Removal(_Change):
         if os.path.basename(name) != name or os.path.splitext(name)[1] != SUFFIX:
             raise BadName(f"{shown(name)} is no name of a file of constants, as 7-end{SUFFIX}")
         self.path, self.comment = self.folder / name, comment
+        if self.path.is_symlink() and not self.path.exists():
+            raise BadFile(f"{self.path} is a link to nothing; nothing is lost by `rm`")
         if not self.path.exists():
             there = ", ".join(file.name for file in self.files) or "none"
             raise NotFound(f"no file {shown(name)} in {self.folder}; there are: {there}")
@@ -411,6 +429,8 @@ class Removal(_Change):
         """
         with _writing(self.folder), self._alone():
             self._check_history()
+            self._look()
+            self._after = [file for file in self.files if file.name != self.path.name]
             now = datetime.now(UTC)
             try:
                 backup = self._back_up(self.path, now)
@@ -436,11 +456,11 @@ def _checked(calib: Path) -> Path:
     calib = Path(os.path.abspath(calib))
     if calib.name != CALIB:
         raise BadName(
-            f"{shown(os.fspath(calib))} is not called {CALIB}, so nothing is changed in it; give "
+            f"{os.fspath(calib)!r} is not called {CALIB}, so nothing is changed in it; give "
             f"the path of a tree, as /path/{CALIB}"
         )
     if not calib.is_dir():
-        raise NotFound(f"no folder {shown(os.fspath(calib))}; make it first")
+        raise NotFound(f"no folder {os.fspath(calib)!r}; make it first")
     return calib
 
 
@@ -459,7 +479,7 @@ def _by_whom(name: str, now: datetime) -> dict[str, str]:
 def _content(
     content: "Path | NDArray[Any] | str", ctype: str, fmt: str | None
 ) -> tuple[bytes, Any]:
-    """Return the bytes of a file, and the array that they say; None for a text."""
+    """Return the bytes of a file, and what they say: an array, a text, a dict of HDF5."""
     from cdb.files import formats, text
 
     if isinstance(content, Path) and content.suffix == ".npy":
@@ -478,22 +498,29 @@ def _content(
             from cdb.geometry import tree
 
             tree.parse(content)
-        return content.encode(), None
+        return content.encode(), content
     if ctype in contents.TEXTS:
         raise BadFile(f"{ctype} is a text, and this is an array")
     return text.format_array(content, fmt=fmt).encode(), content
 
 
 def _bytes_of(path: Path, ctype: str) -> tuple[bytes, Any]:
-    """Return the bytes of a file that was read as constants."""
-    import numpy as np
-
+    """Return the bytes of a file, and what was read in it."""
     before = _changed(path)
     data = contents.read(path, ctype)
     raw = path.read_bytes()
     if _changed(path) != before:
         raise WrongState(f"{path} was changed while it was read; try again")
-    return raw, data if isinstance(data, np.ndarray) else None
+    return raw, data
+
+
+def _check_array(shape: tuple[int, ...], ctype: str) -> None:
+    """Refuse an array that no reader takes for constants, whatever the detector."""
+    size = math.prod(shape)
+    if not size:
+        raise BadFile(f"an array of shape {shape} holds no numbers")
+    if ctype == contents.COMMON_MODE and size != max(shape, default=1):
+        raise BadFile(f"common_mode is one list of numbers, not an array of shape {shape}")
 
 
 def _changed(path: Path) -> tuple[int, int, int]:
@@ -525,7 +552,7 @@ def _writing(folder: Path) -> Iterator[None]:
     except CalibError:
         raise
     except PermissionError as error:
-        where = shown(str(error.filename or folder))
+        where = repr(str(error.filename or folder))
         raise StoreRefused(
             f"no permission to write {where}; ask the owner of the tree for the rights"
         ) from None

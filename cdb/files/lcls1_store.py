@@ -13,6 +13,7 @@ import os
 import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,12 +23,10 @@ from cdb import lcls1_names, names, payload
 from cdb.constant import DEFAULT_COMMENT, DEFAULT_VERSION, NO_EXPERIMENT, SCHEMA
 from cdb.errors import (
     BadFile,
-    BadQuestion,
     CalibError,
     NotFound,
     StoreRefused,
     WrongState,
-    shown,
 )
 from cdb.files import contents, history, lcls1
 from cdb.files.groups import group_of
@@ -45,6 +44,8 @@ SCHEME = "lcls1"
 # A source that has no number in the table gets one above this, made from its name: it stays the
 # same whatever else comes into the tree.
 _FIRST_UNKNOWN = 1000
+# What the files of a folder have in common, or all lack.
+_SHARED = {"ctype", "detector", "seq", "out"}
 # What is remembered of files by what the file system says of them.
 _MOST_KEPT = 100_000
 
@@ -86,8 +87,13 @@ class Lcls1Store(Store):
     ----------
     calib : Path or str
         The tree; one that is called ``.../<INS>/<exp>/calib`` is that experiment's, any other
-        is asked without an experiment.
+        is that of whichever experiment is asked for.
     """
+
+    no_journal = (
+        "an LCLS-I tree keeps no journal; `cdb lcls1 check` looks it over, and `cdb import lcls1` "
+        "takes it into a store that keeps one"
+    )
 
     def __init__(self, calib: Path | str) -> None:
         self.calib = Path(calib).expanduser().absolute()
@@ -98,6 +104,11 @@ class Lcls1Store(Store):
         self._files: dict[tuple[str, str], tuple[Path, str]] = {}
         self._told: set[Skipped] = set()
         self._lock = threading.Lock()
+
+    @property
+    def shares_detectors(self) -> bool:
+        """See `Store.shares_detectors`: the files of a tree are one experiment's."""
+        return False
 
     # what there is -----------------------------------------------------------------------------
 
@@ -133,16 +144,12 @@ class Lcls1Store(Store):
             lcls1.warn(skipped)
 
     def _is_experiments(self, database: str) -> bool:
-        """Return whether a database is of the experiment whose tree this is."""
+        """Return whether a database is of an experiment whose tree this is, or may be."""
         name = database.removeprefix(names.PREFIX)
         if name == database or database == REGISTER_DATABASE or names.names_a_detector(name):
             return False
-        if self.experiment is None:
-            raise BadQuestion(
-                f"the path of {self.calib} does not tell whose tree it is, so its constants are "
-                f"asked for without an experiment, not with {shown(name)}"
-            )
-        return self.experiment == name
+        # Whoever asks a tree whose path does not tell knows whose it is.
+        return self.experiment in (name, None)
 
     def _documents(
         self, database: str, collection: str, query: Query | None = None
@@ -154,10 +161,7 @@ class Lcls1Store(Store):
         if database == REGISTER_DATABASE:
             detectors = self._detectors().values()
             return [_entry(d) for d in detectors if names.detector_type(d.short) == collection]
-        is_own = database == names.PREFIX + collection
-        if not is_own and not self._is_experiments(database):
-            return []
-        detector = self._detectors().get(collection)
+        detector = self._filed(database, collection)
         if detector is None:
             return []
         make = partial(self._document, database, detector)
@@ -166,14 +170,41 @@ class Lcls1Store(Store):
         for folder in self._folders(detector):
             if isinstance(wanted, str) and folder.ctype != wanted:
                 continue
-            files = lcls1.valid_files(folder.path, self._tell)
+            files = self._files_of(folder, must=wanted == folder.ctype)
             states = {file.name: _state_of(file.path) for file in files}
-            records = {record.file: record for record in self._history(folder.path)}
+            records = history.standing(self._history(folder.path))
             orders = _orders(files, states, records)
             for file in files:
                 name = file.name
                 found.append(make(folder, file, states[name], records.get(name), orders[name]))
         return found
+
+    def _filed(self, database: str, collection: str) -> Detector | None:
+        """Return the detector whose constants are in a collection; None if nobody's are."""
+        if database == names.PREFIX + collection or self._is_experiments(database):
+            return self._detectors().get(collection)
+        return None
+
+    def _filled(self, database: str, collection: str) -> Iterator[tuple[Folder, list[CalibFile]]]:
+        """Yield the folders of a detector that have files, with their files."""
+        detector = self._filed(database, collection)
+        for folder in self._folders(detector) if detector else ():
+            files = self._files_of(folder)
+            if files:
+                yield folder, files
+
+    def _files_of(self, folder: Folder, *, must: bool = False) -> list[CalibFile]:
+        """Return the files of a folder; one that may not be read hides no other.
+
+        Where it alone is asked for, it `must` be read: that nothing is there would be a lie.
+        """
+        try:
+            return lcls1.valid_files(folder.path, self._tell)
+        except StoreRefused:
+            if must:
+                raise
+            self._tell(Skipped(folder.path, "may not be read"))
+            return []
 
     def _document(
         self,
@@ -246,13 +277,16 @@ class Lcls1Store(Store):
         """Return a constant's document with what its file begins with."""
         if database == REGISTER_DATABASE:
             return document
-        path, ctype = self._file(database, document["id_data"])
+        return {**document, **self._begins(*self._file(database, document["id_data"]))}
+
+    def _begins(self, path: Path, ctype: str) -> Document:
+        """Return what a file's document says of what it begins with."""
         key = os.fspath(path), ctype, _state_of(path)
         if key not in self._fields:
             if len(self._fields) >= _MOST_KEPT:
                 self._fields.clear()
             self._fields[key] = _content(path, ctype)
-        return {**document, **self._fields[key]}
+        return self._fields[key]
 
     def _history(self, folder: Path) -> list[history.Record]:
         """Return the records of a folder; none if it has no HISTORY that can be read."""
@@ -296,6 +330,13 @@ class Lcls1Store(Store):
         self, database: str, collection: str, field: str, query: Query | None = None
     ) -> list[Any]:
         """See `Store.distinct`."""
+        if field == "ctype" and _asked(query or {}) <= _SHARED:
+            # Asked of each detector, to list them: the files themselves need not be looked at.
+            samples = [
+                {"ctype": folder.ctype, "detector": collection}
+                for folder, _ in self._filled(database, collection)
+            ]
+            return sort_values({one["ctype"] for one in samples if matches(query or {}, one)})
         rows = self.rows(
             database, collection, (field,), {**(query or {}), field: {"$exists": True}}
         )
@@ -303,7 +344,9 @@ class Lcls1Store(Store):
 
     def count(self, database: str, collection: str) -> int:
         """See `Store.count`."""
-        return len(self._documents(database, collection))
+        if database == REGISTER_DATABASE:
+            return len(self._documents(database, collection))
+        return sum(len(files) for _, files in self._filled(database, collection))
 
     def databases(self) -> list[str]:
         """See `Store.databases`."""
@@ -378,21 +421,25 @@ class Lcls1Store(Store):
             raise WrongState(f"{path} was changed while it was read; ask again")
 
     def blob(self, database: str, blob_id: str) -> Blob | None:
-        """See `Store.blob`."""
+        """See `Store.blob`; of a file that cannot be read, the error says why."""
         try:
-            data = self.read(database, blob_id)
-        except (CalibError, KeyError):
+            path, ctype = self._file(database, blob_id)
+        except NotFound:
             return None
-        nbytes = memoryview(data).nbytes
+        self._check_unchanged(path, ctype, blob_id)
+        nbytes = self._begins(path, ctype).get("nbytes")
+        if nbytes is None:
+            nbytes = memoryview(self.read(database, blob_id)).nbytes
         return Blob(blob_id, nbytes, None, None, float(int(blob_id[:8], 16)))
 
     def blobs(self, database: str) -> Iterator[Blob]:
         """See `Store.blobs`."""
         for collection in self.collections(database):
             for document in self._documents(database, collection):
-                found = self.blob(database, str(document.get("id_data")))
-                if found is not None:
-                    yield found
+                with suppress(CalibError):
+                    found = self.blob(database, str(document.get("id_data")))
+                    if found is not None:
+                        yield found
 
     # writing -----------------------------------------------------------------------------------
 
@@ -548,10 +595,15 @@ def _is_content(field: str) -> bool:
 
 
 def _asks_for_content(query: Query) -> bool:
+    return any(map(_is_content, _asked(query)))
+
+
+def _asked(query: Query) -> set[str]:
+    """Return the fields that a query looks at."""
+    found: set[str] = set()
     for name, condition in query.items():
         if name in ("$and", "$or"):
-            if any(map(_asks_for_content, condition)):
-                return True
-        elif _is_content(name.partition(".")[0]):
-            return True
-    return False
+            found = found.union(*map(_asked, condition))
+        else:
+            found.add(name.partition(".")[0])
+    return found

@@ -86,6 +86,9 @@ class Store(ABC):
         Whether a question is answered in this process, in less time than a thread takes to start.
     verifies : bool
         Whether `read`, given a digest, returns no other bytes than those.
+    no_journal : str
+        Why there is no journal here and never will be, in a sentence that says what there is
+        instead; empty for all stores that are written to.
     """
 
     url: str
@@ -93,6 +96,15 @@ class Store(ABC):
     transactional: bool = False
     local: bool = True
     verifies: bool = False
+    no_journal: str = ""
+
+    @property
+    def shares_detectors(self) -> bool:
+        """Whether the database of a detector holds what all experiments deployed.
+
+        Then an experiment that has nothing of its own is answered from there.
+        """
+        return True
 
     # documents ---------------------------------------------------------------------------------
 

@@ -80,6 +80,11 @@ class BundleStore(EmbeddedStore):
             self._open()
         return self._facts
 
+    @property
+    def shares_detectors(self) -> bool:
+        """See `Store.shares_detectors`: as in the store that was packed."""
+        return bool(self.facts.get("shares_detectors", True))
+
     def _open(self) -> mmap.mmap:
         if self._map is not None:
             return self._map

@@ -1,6 +1,7 @@
 """``cdb lcls1``: what it prints, its exit codes, what it leaves behind."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,32 @@ def test_ls_lists_effective_ranges(calib, cdb, ask):
     ]
     assert len(ask("lcls1", "ls", "calib", "-d", f"DetInfo({CSPAD})")) == 1
     assert ask("lcls1", "ls", "calib", "-c", "geometry") == []
+
+
+def test_ls_names_a_group_that_is_not_the_source_s_own(calib, cdb):
+    fill(calib, XTCAV, "pedestals", "1-end.data")
+    assert "CalibV1" not in cdb("lcls1", "ls", "calib").stdout
+    fill(calib, XTCAV, "pedestals", "2-end.data", group="Xtcav::CalibV1")
+    lines = cdb("lcls1", "ls", "calib", "-d", XTCAV).stdout.splitlines()
+    assert ["Xtcav::CalibV1" in line for line in lines] == [False, False, True]
+
+
+def test_ls_passes_over_a_folder_that_may_not_be_read(calib, cdb, ask, monkeypatch):
+    folder = fill(calib, CSPAD, "pedestals", "1-end.data").relative_to(Path.cwd())
+    listed = os.scandir
+
+    def scandir(path):
+        if path == folder:
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert len(ask("lcls1", "ls", "calib")) == 3
+    assert f"{folder} may not be read" in cdb("lcls1", "ls", "calib").stderr
+    assert (
+        f"{folder}' may not be read"
+        in cdb("lcls1", "path", "calib", "-d", CSPAD, "-c", "pedestals").stderr
+    )
 
 
 def test_check_ends_with_1_if_something_is_wrong(calib, cdb):
@@ -95,10 +122,20 @@ def test_what_cannot_be_done_is_told_in_one_line(calib, cdb, words, told):
     assert names(calib) == before
 
 
-@pytest.mark.parametrize("mode", ["0o9", "rw", "664.", "77777", "-1"])
+@pytest.mark.parametrize("mode", ["0o9", "rw", "664.", "77777", "-1", "436", "1533"])
 def test_modes_are_octal(calib, cdb, mode):
-    result = cdb("lcls1", "deploy", "calib", "mypeds", *SOURCE, "-r", "1", "--filemode", mode)
-    assert result.exit_code == 2
+    for option in ("--filemode", "--dirmode"):
+        result = cdb("lcls1", "deploy", "calib", "mypeds", *SOURCE, "-r", "1", option, mode)
+        assert result.exit_code == 2
+
+
+def test_deploying_where_no_reader_looks_is_warned_of(calib, cdb):
+    Path("cm").write_text("4 6 30 10")
+    asked = ("lcls1", "deploy", "calib", "cm", *SOURCE[:3])
+    assert "warning" not in cdb(*asked, "common_mode", "-r", "5-9").stderr
+    assert "a type that nobody knows" in cdb(*asked, "comon_mode", "-r", "5-9").stderr
+    odd = cdb(*asked, "common_mode", "-r", "5-9", "--group", "iStar::CalibV1", "--dry-run")
+    assert "who look into Camera::CalibV1" in odd.stderr
 
 
 def test_deploy_replaces_and_keeps(calib, cdb, ask):

@@ -142,3 +142,10 @@ def test_any_text_is_read(text):
     lines = []
     records = history.parse(text, lambda number, line: lines.append(line))
     assert len(records) + len(lines) == sum(bool(line.strip()) for line in text.split("\n"))
+
+
+def test_a_file_that_came_back_without_a_record_has_none():
+    lines = ["file:1-end.data user:me", "file:1-end.data cmd:rm user:you", "file:2-end.data user:x"]
+    assert list(history.standing(history.parse("\n".join(lines)))) == ["2-end.data"]
+    again = history.parse("\n".join([*lines, "file:1-end.data user:she"]))
+    assert history.standing(again)["1-end.data"].fields["user"] == "she"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cdb.errors import NotFound
-from cdb.files import text
+from cdb.files import text, xtcav
 from cdb.files.lcls1_check import check
 from tests.conftest import DATA
 from tests.files.trees import CSPAD, EPIX, XTCAV, fill
@@ -89,6 +89,15 @@ def test_files_that_cannot_be_read_or_have_the_wrong_size(calib):
     assert "line 2, column 3" in found[0][2]
     assert "(32, 185, 388)" in found[1][2]
     assert said(calib, read=False) == []
+
+
+def test_hdf5_where_nobody_reads_it(calib):
+    for group in (None, "Xtcav::CalibV1"):
+        folder = fill(calib, XTCAV, "pedestals", group=group)
+        xtcav.write(folder / "1-end.data", {"image": np.arange(3)})
+    [found] = said(calib)
+    assert found[:2] == ("unreadable", "1-end.data")
+    assert "HDF5 is read in Xtcav::CalibV1 alone" in found[2]
 
 
 def test_lines_of_history_that_say_nothing(calib):

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from cdb.errors import BadFile, BadName, BadRun, NotFound, Refused, StoreFull, StoreRefused
-from cdb.files import contents, history, lcls1, lcls1_deploy, text
+from cdb.files import contents, history, lcls1, lcls1_deploy, text, xtcav
 from cdb.files.lcls1_deploy import Deployment, Modes, Removal
 from cdb.validity import RunRange
 from tests.conftest import DATA
-from tests.files.trees import CSPAD, EPIX, fill, killed_at, listing, text_of
+from tests.files.trees import CSPAD, EPIX, XTCAV, fill, killed_at, listing, text_of
 
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["tests.files.trees", "cdb.files.lcls1_deploy", "cdb.files.text"])
@@ -210,6 +210,23 @@ def test_a_good_size_in_another_shape_is_taken_and_any_size_if_told(calib):
         Deployment(calib, EPIX, "pedestals", part, RunRange(2))
 
 
+def test_an_array_that_cannot_be_read_back_is_refused(calib):
+    with pytest.raises(BadFile, match="holds no numbers"):
+        deploy(calib, np.zeros((0, 3)))
+    with pytest.raises(BadFile, match="one list of numbers"):
+        deploy(calib, np.zeros((2, 3)))
+    assert list(calib.iterdir()) == []
+
+
+def test_hdf5_is_taken_for_xtcav_alone(calib, tmp_path):
+    xtcav.write(tmp_path / "x.h5", {"image": np.arange(3)})
+    asked = (XTCAV, "pedestals", tmp_path / "x.h5", RunRange(1))
+    with pytest.raises(Refused, match="HDF5 is read in Xtcav::CalibV1 alone"):
+        Deployment(calib, *asked)
+    done = Deployment(calib, *asked, group="Xtcav::CalibV1").commit()
+    assert done.path.read_bytes() == (tmp_path / "x.h5").read_bytes()
+
+
 def test_a_geometry_is_taken(calib):
     done = Deployment(calib, EPIX, "geometry", GEOMETRY, RunRange(0)).commit()
     assert done.path.read_bytes() == GEOMETRY.read_bytes()
@@ -227,6 +244,22 @@ def test_another_spelling_of_the_same_runs_is_refused(calib, source, there, runs
     fill(calib, OPAL, "common_mode", there)
     with pytest.raises(Refused, match=f"{there} holds for the same runs"):
         deploy(calib, source, runs)
+
+
+def test_another_spelling_that_came_in_between_is_refused(calib, source):
+    deployment = Deployment(calib, OPAL, "common_mode", source, RunRange(1))
+    folder = fill(calib, OPAL, "common_mode", "1-9999.data")
+    with pytest.raises(Refused, match="1-9999.data holds for the same runs"):
+        deployment.commit()
+    assert {*listing(folder)} == {"1-9999.data"}
+
+
+def test_what_others_changed_in_between_is_told_as_it_is(calib, source):
+    deployment = Deployment(calib, OPAL, "common_mode", source, RunRange(5, 9))
+    fill(calib, OPAL, "common_mode", "0-end.data")
+    done = deployment.commit()
+    assert [span.file and span.file.name for span in done.before] == ["0-end.data"]
+    assert len(done.after) == 3
 
 
 @pytest.mark.parametrize("runs", [RunRange(10_000), RunRange(1, 10_000), RunRange(10_000, 10_001)])
@@ -320,6 +353,13 @@ def test_a_file_that_is_not_there_is_told(calib):
     Removal(calib, OPAL, "common_mode", "7-end.data").commit()
     with pytest.raises(NotFound, match="somebody else"):
         removal.commit()
+
+
+def test_a_link_to_nothing_is_told(calib):
+    folder = fill(calib, OPAL, "common_mode")
+    (folder / "7-end.data").symlink_to("nothing")
+    with pytest.raises(BadFile, match="link to nothing"):
+        Removal(calib, OPAL, "common_mode", "7-end.data")
 
 
 # Killed ----------------------------------------------------------------------------------------

@@ -13,11 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cdb
+from cdb import staleness, trends
+from cdb.adoption import strangers
 from cdb.cli.main import cli
-from cdb.errors import BadFile, BadName, BadQuestion, NotFound, StoreRefused, WrongState
+from cdb.errors import BadFile, BadName, NotFound, StoreRefused, WrongState
 from cdb.files import contents, lcls1, text, xtcav
 from cdb.files.lcls1_store import Lcls1Store
+from cdb.fsck import Check
+from cdb.packing import Asked, Packing
 from cdb.stores import open_store
+from cdb.watching import Feed
 from tests.conftest import DATA
 from tests.files.trees import CSPAD, EPIX, XTCAV, fill, text_of
 
@@ -44,6 +49,20 @@ def answer(db, source, ctype, run, experiment=None):
     except NotFound:
         return None
     return os.path.basename(meta["file"])
+
+
+@pytest.fixture
+def unreadable(monkeypatch):
+    """Return a list for folders that may not be read: a test may be run by root."""
+    listed, folders = os.scandir, []
+
+    def scandir(path):
+        if path in folders:
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    return folders
 
 
 # The same choice -------------------------------------------------------------------------------
@@ -82,15 +101,40 @@ def test_the_store_answers_with_the_file_that_is_chosen(tmp_path_factory, listin
                 assert explanation.winner.meta["file"] == str(chosen)
 
 
-def test_a_tree_whose_path_tells_no_experiment_is_asked_without_one(tmp_path):
-    fill(tmp_path / "calib", CSPAD, "pedestals", "1-5.data", "3-end.data")
+def test_a_tree_whose_path_tells_no_experiment_is_whosever_is_asked_for(tmp_path):
+    fill(tmp_path / "calib", CSPAD, "pedestals", "1-5.data", "9-9.data")
     with opened(tmp_path / "calib") as db:
-        assert answer(db, CSPAD, "pedestals", 2) == "1-5.data"
-        assert answer(db, CSPAD, "pedestals", 0) is None
         assert db.experiments() == []
-        # The detector's own database would answer by time, as it does for other experiments.
-        with pytest.raises(BadQuestion, match="without an experiment"):
-            answer(db, CSPAD, "pedestals", 2, "xpptut15")
+        for experiment in (None, "xpptut15"):
+            assert answer(db, CSPAD, "pedestals", 2, experiment) == "1-5.data"
+            assert answer(db, CSPAD, "pedestals", 0, experiment) is None
+            assert answer(db, CSPAD, "pedestals", 20, experiment) is None
+        _, meta = db.get(CSPAD, "pedestals", run=2, experiment="xpptut15")
+        assert meta["experiment"] == "xpptut15"
+        assert len(db.find(experiment="xpptut15")) == 2
+
+
+@pytest.mark.parametrize("rule", ["range", "latest", "prior", "psana"])
+def test_nobody_gets_what_does_not_hold_for_a_run(calib, rule):
+    fill(calib, CSPAD, "pedestals", "1-5.data")
+    with opened(calib) as db:
+        for experiment, run in (("xpptut15", 3), (EXPERIMENT, 0)):
+            asked = {"experiment": experiment, "run": run, "rule": rule}
+            if (experiment, rule) == (EXPERIMENT, "prior"):
+                continue  # asks by time, whatever the run
+            with pytest.raises(NotFound):
+                db.get(CSPAD, "pedestals", **asked)
+            assert not db.detector(CSPAD, **asked).calibconst
+            assert db.explain(CSPAD, "pedestals", **asked).winner is None
+
+
+def test_a_bundle_of_a_tree_answers_as_the_tree_does(tmp_path):
+    fill(tmp_path / "calib", CSPAD, "pedestals", "1-5.data")
+    with opened(tmp_path / "calib") as db, Packing(db, Asked(("xpptut15",))) as packing:
+        packing.write(tmp_path / "b.cdb")
+    with cdb.open(f"bundle://{tmp_path}/b.cdb") as bundle:
+        assert answer(bundle, CSPAD, "pedestals", 2, "xpptut15") == "1-5.data"
+        assert answer(bundle, CSPAD, "pedestals", 7, "xpptut15") is None
 
 
 # Detectors and documents -----------------------------------------------------------------------
@@ -297,6 +341,33 @@ def test_a_file_that_cannot_be_read_says_why_and_hides_no_other(calib, content, 
             assert db.get(CSPAD, "pedestals", run=7)[0].shape == (2, 2)
 
 
+def test_a_file_that_cannot_be_read_is_a_line_in_trend_and_stale(calib):
+    folder = fill(calib, CSPAD, "pedestals", "0-end.data", "5-end.data")
+    fill(calib, CSPAD, "pixel_rms", "0-end.data")
+    (folder / "5-end.data").write_text("1 x")
+    with opened(calib) as db:
+        points = trends.trend(db, trends.versions_of(db, CSPAD, "pedestals"))
+        told = {point.version.runs.begin: point.note for point in points}
+        assert told[0] == ""
+        assert told[5].startswith("cannot be read: ")
+        assert told[5].endswith("'x' is not a number")
+        there = staleness.in_force(db, experiment=EXPERIMENT)
+        found = staleness.conditions(db, there, staleness.Thresholds())
+        assert [(one.ctype, one.stale) for one in found] == [
+            ("pedestals", True), ("pixel_rms", False),
+        ]  # fmt: skip
+        assert found[0].reasons == (told[5],)
+
+
+def test_a_service_says_why_a_file_cannot_be_read(calib):
+    folder = fill(calib, CSPAD, "pedestals", "0-end.data")
+    (folder / "0-end.data").write_text("1 x")
+    with opened(calib) as db:
+        version = db.version(CSPAD, "pedestals", run=7)
+        with pytest.raises(BadFile, match="'x' is not a number"):
+            db.foreign_payload(version.database, version.meta["id_data"])
+
+
 def make_folder(path):
     path.mkdir()
 
@@ -330,18 +401,18 @@ def test_a_link_to_a_file_is_read(calib, tmp_path):
         assert db.get(CSPAD, "pedestals", run=7)[0].tolist() == [42]
 
 
-def test_a_folder_that_may_not_be_read_is_told(calib, monkeypatch):
+def test_a_folder_that_may_not_be_read_is_told_and_hides_no_other(calib, unreadable, caplog):
     folder = fill(calib, CSPAD, "pedestals", "0-end.data")
-    listed = os.scandir
-
-    def refuse(path):
-        if path == folder:
-            raise PermissionError(13, "Permission denied")
-        return listed(path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
-    with opened(calib) as db, pytest.raises(StoreRefused, match="may not be read"):
-        db.get(CSPAD, "pedestals", run=7)
+    fill(calib, CSPAD, "pixel_rms", "0-end.data")
+    unreadable.append(folder)
+    with opened(calib) as db:
+        for experiment in (None, EXPERIMENT):
+            with pytest.raises(StoreRefused, match=f"{folder}' may not be read"):
+                db.get(CSPAD, "pedestals", run=7, experiment=experiment)
+            assert list(db.detector(CSPAD, experiment=experiment).calibconst) == ["pixel_rms"]
+        assert [one.ctype for one in db.find(experiment=EXPERIMENT)] == ["pixel_rms"]
+        assert db.detectors()[0]["ctypes"] == ["pixel_rms"]
+    assert caplog.text.count("may not be read") == 1
 
 
 def test_a_tree_that_is_not_there_is_told(tmp_path):
@@ -470,13 +541,54 @@ def test_nothing_is_written(calib):
             lambda: db.store.update("cdb_x", "y", {}, set={"a": 1}),
             lambda: db.store.remove("cdb_x", ["0"]),
         ):
-            with pytest.raises((StoreRefused, NotFound)) as told:
+            with pytest.raises((StoreRefused, WrongState)) as told:
                 write()
             assert "\n" not in str(told.value)
         with pytest.raises(StoreRefused, match="cdb lcls1 deploy"):
             db.add([1], detector=CSPAD, ctype="pedestals", run=1)
     assert sorted(calib.rglob("*")) == before
     assert folder.is_dir()
+
+
+def test_a_version_is_found_by_its_id(calib):
+    fill(calib, CSPAD, "pedestals", "0-5.data", "6-end.data")
+    with opened(calib) as db:
+        for experiment in (None, EXPERIMENT):
+            version = db.version(CSPAD, "pedestals", run=7, experiment=experiment)
+            assert db.version_by_id(version.id).meta == version.meta
+        with pytest.raises(NotFound, match="what is changed gets another id"):
+            db.version_by_id("0" * 24)
+
+
+def test_new_data_are_held_against_what_is_in_force(calib):
+    folder = fill(calib, EPIX, "pedestals", "0-end.data")
+    pedestals = np.random.default_rng(1).normal(1000, 5, (704, 768)).astype("float32")
+    text.write(folder / "0-end.data", pedestals)
+    with opened(calib) as db:
+        asked = {"detector": EPIX, "ctype": "pedestals", "run": 7}
+        assert [f.code for f in db.check(pedestals + 500, **asked).findings] == ["drift"]
+        there = db.check_version(db.version(EPIX, "pedestals", run=7).id)
+        assert "nobody knows what was in force before it" in str(there.notes)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda db: db.get(CSPAD, "pedestals", run=7, as_of=0),
+        lambda db: db.find(detector=CSPAD, as_of="2020-01-01T00:00:00Z"),
+        lambda db: db.get(CSPAD, "pedestals", run=7, tag="summer"),
+        lambda db: db.lineage("0" * 24),
+        lambda db: db.retire("0" * 24, reason="no"),
+        lambda db: Feed(db),
+        lambda db: list(Check(db.journal).run()),
+        lambda db: db.tags.create("summer", at="now"),
+        lambda db: list(strangers(db.journal)),
+    ],
+)
+def test_what_needs_a_journal_says_that_there_is_none(calib, ask):
+    fill(calib, CSPAD, "pedestals", "0-end.data")
+    with opened(calib) as db, pytest.raises(WrongState, match=r"no journal; `cdb lcls1 check`"):
+        ask(db)
 
 
 def test_another_process_finds_the_bytes_by_their_id(calib):
@@ -524,3 +636,21 @@ def test_a_far_run_is_answered_as_the_last_one(calib):
         assert answer(db, CSPAD, "pedestals", None) == "7-9999.data"
         assert db.get(CSPAD, "pedestals")[1]["end"] == 2**53
         assert math.isinf(db.version(CSPAD, "pedestals").runs.end)
+
+
+def test_lists_of_types_are_those_of_the_files(calib):
+    fill(calib, CSPAD, "pedestals", "0-5.data", "6-end.data")
+    fill(calib, CSPAD, "pixel_gain", "bad.data")
+    with opened(calib) as db:
+        store = db.store
+        place = ("cdb_cspad_000002", "cspad_000002")
+        assert store.distinct(*place, "ctype") == ["pedestals"]
+        assert store.distinct(*place, "ctype", {"ctype": {"$ne": "pedestals"}}) == []
+        assert store.distinct(*place, "ctype", {"run": {"$gt": 9}}) == []
+        assert store.distinct(*place, "ctype", {"$or": [{"run": 6}, {"run": 9}]}) == ["pedestals"]
+        assert store.distinct(*place, "run", {"ctype": "pedestals"}) == [0, 6]
+        assert store.distinct("cdb_other", "cspad_000002", "ctype") == []
+        assert store.distinct("cdb_detnames", "cspad", "ctype") == []
+        assert store.count(*place) == 2
+        assert store.count("cdb_detnames", "cspad") == 1
+        assert store.count("cdb_detnames", "epix") == 0

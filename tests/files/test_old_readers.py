@@ -2,12 +2,13 @@
 
 import json
 import os
+import random
 import subprocess
 
 import numpy as np
 import pytest
 
-from cdb.files import formats, text, xtcav
+from cdb.files import formats, lcls1, text, xtcav
 from tests import psana_clients
 
 RNG = np.random.default_rng(4)
@@ -29,6 +30,26 @@ NESTED = {
     "image": RNG.normal(0, 1, (4, 5)),
     "version": 0,
 }
+
+
+def listings() -> list[list[str]]:
+    """Return folders as runs leave them, each runs in one spelling: of two psana takes any."""
+    rng, found = random.Random(3), []
+    for _ in range(150):
+        folder = {}
+        for _ in range(rng.randrange(9)):
+            begin = rng.choice([*range(12), 9998, 9999, 10_000])
+            end = rng.choice([*range(12), "end", "end", "END", "", 9998, 9999, 10_000])
+            suffix = rng.choice([".data"] * 7 + [".data~", ".DATA", ".data-2016-01-02T03:04:05"])
+            name = f"{rng.choice(['', '', '00'])}{begin}-{end}{suffix}"
+            folder[begin, 9999 if end == "end" else end, suffix] = name
+        odd = ["HISTORY", "-5.data", "5.data", "5-6-7.data", ".5-end.data", ".data", "x-end.data"]
+        found.append([*folder.values(), *rng.sample(odd, 2)])
+    return found
+
+
+LISTINGS = listings()
+RUNS = [*range(13), 9998, 9999, 20_000]
 
 PROGRAM = """
 import json, sys
@@ -59,6 +80,24 @@ answer["xtcav"] = plain(vars(Load("ours/xtcav")))
 constants = Empty()
 vars(constants).update(nested, image=np.load("ours/image.npy"))
 Save(constants, "theirs/xtcav")
+
+from psana.pscalib.calib import CalibFileFinder as finder
+
+class File(finder.CalibFile):
+    # Without its faults: it has no order, and stumbles over what it says of a bad name.
+    def __init__(self, path):
+        try:
+            super().__init__(path, pbits=0)
+        except TypeError:
+            self.valid = False
+
+    def __lt__(self, other):
+        return self.__cmp__(other) < 0
+
+finder.CalibFile = File
+listings, runs = json.loads(sys.argv[3]), json.loads(sys.argv[4])
+choose = finder.CalibFileFinder("calib", "group", pbits=0).selectCalibFile
+answer["chosen"] = [[choose(files, min(run, 9999)) for run in runs] for files in listings]
 print(json.dumps(answer))
 """
 
@@ -90,7 +129,7 @@ def told(python, folder):
     xtcav.write(folder / "ours" / "xtcav", NESTED)
     rest = {name: value for name, value in NESTED.items() if name != "image"}
     done = subprocess.run(
-        [python, "-c", PROGRAM, json.dumps([*ARRAYS]), json.dumps(rest)],
+        [python, "-c", PROGRAM, *map(json.dumps, ([*ARRAYS], rest, LISTINGS, RUNS))],
         cwd=folder, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -134,3 +173,16 @@ def test_we_read_psanas_xtcav_files(told, folder):
     found = formats.read(folder / "theirs" / "xtcav")
     assert found.pop("image").tobytes() == NESTED["image"].tobytes()
     assert found == {name: value for name, value in NESTED.items() if name != "image"}
+
+
+def test_psana_chooses_the_same_files(told, tmp_path):
+    chosen = []
+    for number, files in enumerate(LISTINGS):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for name in files:
+            (folder / name).touch()
+        found = [lcls1.choose_file(folder, run, report=lambda skipped: None) for run in RUNS]
+        chosen.append([path.name if path else "" for path in found])
+    assert chosen == told["chosen"]
+    assert sum(map(bool, sum(chosen, []))) > 500
