@@ -32,7 +32,7 @@ from cdb.files import contents, history, lcls1
 from cdb.files.groups import group_of
 from cdb.files.lcls1 import CalibFile, Folder, Skipped, SourceFolder
 from cdb.payload.arrays import dtype_of
-from cdb.stores.base import Blob, Progress, Store
+from cdb.stores.base import Blob, Progress, ReadOnlyStore
 from cdb.stores.layout import REGISTER_DATABASE
 from cdb.stores.query import Document, Query, Sort, matches, sort_documents, sort_values
 from cdb.validity import EPOCH, from_microseconds, microseconds, time_stamp
@@ -80,7 +80,7 @@ class _State(NamedTuple):
     changed: int  # [ns]
 
 
-class Lcls1Store(Store):
+class Lcls1Store(ReadOnlyStore):
     """Documents and bytes in a calibration tree.
 
     Parameters
@@ -448,44 +448,6 @@ class Lcls1Store(Store):
             f"{self.calib} is an LCLS-I tree, which is only read as a store: `cdb lcls1 deploy` "
             "puts a file into it, `cdb import lcls1` takes it into a store that can be written to"
         )
-
-    def _insert(
-        self,
-        database: str,
-        collection: str,
-        documents: Sequence[Mapping[str, Any]],
-        ignore_duplicates: bool,
-    ) -> None:
-        self._refuse()
-
-    def _update(
-        self,
-        database: str,
-        collection: str,
-        query: Query,
-        set: Mapping[str, Any],  # noqa: A002
-        unset: Sequence[str],
-    ) -> int:
-        self._refuse()
-
-    def put(
-        self,
-        database: str,
-        blob: Blob,
-        data: bytes | memoryview,
-        *,
-        progress: Progress | None = None,
-    ) -> None:
-        """Refuse."""
-        self._refuse()
-
-    def remove(self, database: str, blob_ids: Sequence[str]) -> None:
-        """Refuse."""
-        self._refuse()
-
-    def prepare(self, database: str, collection: str) -> None:
-        """Refuse."""
-        self._refuse()
 
     # the store itself --------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from cdb.errors import BadQuery, StoreRefused
 from cdb.stores.layout import COLUMNS, Index, indexes_of
@@ -451,3 +451,49 @@ class Store(ABC):
     def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
+
+
+class ReadOnlyStore(Store):
+    """A store that nobody can write to by these calls, and that says in a sentence why."""
+
+    @abstractmethod
+    def _refuse(self) -> NoReturn:
+        """Raise `StoreRefused`, saying what to do instead."""
+
+    def _insert(
+        self,
+        database: str,
+        collection: str,
+        documents: Sequence[Mapping[str, Any]],
+        ignore_duplicates: bool,
+    ) -> None:
+        self._refuse()
+
+    def _update(
+        self,
+        database: str,
+        collection: str,
+        query: Query,
+        set: Mapping[str, Any],  # noqa: A002
+        unset: Sequence[str],
+    ) -> int:
+        self._refuse()
+
+    def prepare(self, database: str, collection: str) -> None:
+        """Refuse."""
+        self._refuse()
+
+    def put(
+        self,
+        database: str,
+        blob: Blob,
+        data: bytes | memoryview,
+        *,
+        progress: Progress | None = None,
+    ) -> None:
+        """Refuse."""
+        self._refuse()
+
+    def remove(self, database: str, blob_ids: Sequence[str]) -> None:
+        """Refuse."""
+        self._refuse()

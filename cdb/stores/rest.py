@@ -1,16 +1,16 @@
 """Another service's payloads, read over HTTP; its documents come as answers to questions."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from cdb.errors import Corrupt, StoreRefused
-from cdb.stores.base import Blob, Progress, Store
+from cdb.stores.base import Blob, Progress, ReadOnlyStore
 from cdb.stores.hashing import Digest
 from cdb.stores.query import Document, Query, Sort
 from cdb.stores.transport import Transport, token_of_environment
 
 
-class RestStore(Store):
+class RestStore(ReadOnlyStore):
     """The payloads of a service.
 
     A service has no raw documents to give: `cdb.remote.RemoteDatabase` asks it questions instead,
@@ -120,25 +120,6 @@ class RestStore(Store):
     ) -> Iterator[Document]:
         self._refuse()
 
-    def _insert(
-        self,
-        database: str,
-        collection: str,
-        documents: Sequence[Mapping[str, Any]],
-        ignore_duplicates: bool,
-    ) -> None:
-        self._refuse()
-
-    def _update(
-        self,
-        database: str,
-        collection: str,
-        query: Query,
-        set: Mapping[str, Any],  # noqa: A002
-        unset: Sequence[str],
-    ) -> int:
-        self._refuse()
-
     def distinct(
         self, database: str, collection: str, field: str, query: Query | None = None
     ) -> list[Any]:
@@ -174,10 +155,6 @@ class RestStore(Store):
         self._refuse()
 
     def blobs(self, database: str) -> Iterator[Blob]:
-        """Refuse."""
-        self._refuse()
-
-    def remove(self, database: str, blob_ids: Sequence[str]) -> None:
         """Refuse."""
         self._refuse()
 
