@@ -51,28 +51,48 @@ def import_command() -> None:
 )
 @tree_
 @experiment_
+@click.option("--skip-unreadable", is_flag=True,
+              help="Let other files stand in for those that cannot be read.")  # fmt: skip
+@click.option("--retire-gone", is_flag=True,
+              help="Retire what an earlier import took in and the tree no longer has.")  # fmt: skip
 @options.dry_run
 @options.json_
 @options.url
 def import_lcls1_command(
-    path: Path, experiment: str, dry_run: bool, as_json: bool, url: str | None
+    path: Path,
+    experiment: str,
+    skip_unreadable: bool,
+    retire_gone: bool,
+    dry_run: bool,
+    as_json: bool,
+    url: str | None,
 ) -> None:
     """Take in a calib tree of LCLS-I: values, runs, HISTORY, comments, times, backups.
 
     What is there already is passed over, so an import that was interrupted goes on. A detector is
     found by its source (CxiDs1.0:Cspad.0) as by the name under which psana converts it
-    (cspad_0001). See docs/lcls1-exchange.md.
+    (cspad_0001). If files cannot be read, the exit code is 1, and no other file is put in force
+    that would stand in for one. See docs/lcls1-exchange.md.
     """
     import cdb
     from cdb.exchange.lcls1_import import Import
+    from cdb.files import lcls1
 
+    told = lcls1.experiment_of(path)
+    if told not in (None, experiment):
+        output.say(f"warning: by its path this is the tree of {told}, taken in for {experiment}")
     with cdb.open(url) as db:
         plan = Import(db, path, experiment)
         with output.progress(f"importing {output.size(plan.nbytes)}", plan.nbytes) as advance:
-            made = plan.run(dry_run=dry_run, progress=advance)
-    numbers = {"new": made.new, "already there": made.same}
+            made = plan.run(
+                dry_run=dry_run, skip_unreadable=skip_unreadable, retire_gone=retire_gone,
+                progress=advance,
+            )  # fmt: skip
+    numbers = {"new": made.new, "already there": made.same, "retired": made.retired}
     lists: Lists = {
         "unreadable": made.unreadable,
+        "stand-ins": made.stand_ins,
+        "withheld": made.withheld,
         "passed over": made.passed_over,
         "gone from the tree": made.gone,
     }
@@ -80,8 +100,14 @@ def import_lcls1_command(
         output.as_json({"path": str(path), **_plain(asdict(made)), "dry_run": dry_run})
     else:
         _tell(f"{path} {'would be taken in' if dry_run else 'taken in'}", numbers, lists)
-    if made.unreadable:
+    if made.unreadable and skip_unreadable:
         output.say(f"warning: files that could not be taken in: {len(made.unreadable)}")
+    elif made.unreadable:
+        output.say(
+            f"files that could not be taken in: {len(made.unreadable)}, withheld with them: "
+            f"{len(made.withheld)}; mend them and import again, or --skip-unreadable"
+        )
+        click.get_current_context().exit(1)
 
 
 @command(
