@@ -145,8 +145,9 @@ def export_lcls1_command(
 ) -> None:
     """Write a calib tree of LCLS-I, which the old programs read.
 
-    For each run they choose the files that the experiment's look-ups choose. Files that are there
-    are left alone, so an export that was interrupted goes on. See docs/lcls1-exchange.md.
+    For each run they choose the files that the experiment's look-ups choose; where they cannot, the
+    exit code is 1. Files that are there are left alone, so an export that was interrupted goes on.
+    See docs/lcls1-exchange.md.
     """
     from cdb.exchange.lcls1_export import Export
     from cdb.opening import open_present
@@ -162,6 +163,7 @@ def export_lcls1_command(
     lists: Lists = {
         "differ": made.differ,
         "left out": made.left_out,
+        "stand-ins": made.stand_ins,
         "not the store's": made.foreign,
     }
     if as_json:
@@ -172,6 +174,9 @@ def export_lcls1_command(
         output.say("note: the old programs write only to a folder that is called calib")
     if made.differ:
         output.say("files that are there hold something else; --replace writes over them")
+    if made.stand_ins:
+        output.say("for some runs readers of the tree choose what look-ups do not: see stand-ins")
+    if made.differ or made.stand_ins:
         click.get_current_context().exit(1)
 
 
