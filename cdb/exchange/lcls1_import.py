@@ -11,6 +11,7 @@ Each version names its file in ``source``, so that a second import finds what is
 added twice, an import that was killed goes on. What was retired here stays retired.
 """
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cdb import lcls1_names, names
+from cdb.actor import actor
 from cdb.constant import Version
 from cdb.database import Database
 from cdb.errors import (
@@ -217,7 +219,8 @@ class Import:
         """Add a file's version; return whether it is there."""
         try:
             found = read or self._reader.read(item, filed)
-            is_new = found is not None and (dry_run or self._deploy(item, found).new)
+            key = self._key(item, found, filed) if found and item.retired else None
+            is_new = found is not None and (dry_run or self._deploy(item, found, key=key).new)
         except (BadFile, *_NOT_TAKEN) as error:
             made.unreadable.append(Skipped(item.path, str(error)))
             return False
@@ -225,7 +228,9 @@ class Import:
         made.same += not is_new
         return True
 
-    def _deploy(self, item: Item, read: New, *, dry_run: bool = False) -> Version:
+    def _deploy(
+        self, item: Item, read: New, *, dry_run: bool = False, key: str | None = None
+    ) -> Version:
         run = item.record.fields.get("run", "") if item.record is not None else ""
         fields = {
             "comment": comment_of(item),
@@ -251,7 +256,18 @@ class Import:
             retired=item.retired,
             recorded=True,
             dry_run=dry_run,
+            key=key,
         )
+
+    def _key(self, item: Item, read: New, filed: Filed) -> str:
+        """Return the idempotency key of a file that is not put in force.
+
+        Of two imports at the same time only one adds it: nothing else tells it from one added twice.
+        """
+        before = filed.of_file(item)
+        told = [actor().login, self.experiment, item.place, item.retired, read.sha256]
+        told.append(before.id if before else "")
+        return hashlib.sha256("\n".join(told).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
     def _tell_gone(self, made: Imported, *, retire: bool, dry_run: bool) -> None:
         """Note the versions whose files left the tree; retire them if that is asked."""

@@ -23,8 +23,10 @@ from cdb.errors import (
 from cdb.exchange import lcls1_import
 from cdb.exchange.lcls1_import import Import
 from cdb.files import lcls1
+from cdb.rights import Rights
 from cdb.stores import open_store
 from cdb.stores.memory import MemoryStore
+from tests import service
 from tests.conftest import DATA
 from tests.exchange.conftest import (
     CSPAD,
@@ -451,3 +453,34 @@ def test_the_versions_of_a_dcs_file_hold_by_time(memory_db, calib):
     assert sorted(states) == ["live", "live", "retired"]
     assert memory_db.get(**which, time=1474600000)[1]["valid_until"].startswith("2016-09-23T03:06")
     assert take_in(memory_db, calib).new == 0
+
+
+@pytest.mark.parametrize("size", [2, 300_000])
+def test_who_may_not_write_leaves_nothing_behind(tmp_path, size):
+    calib = tmp_path / "calib"
+    write(calib / PEDESTALS / "0-end.data", "1 " * size)
+    store = MemoryStore()
+    with service.serving(store) as served:
+        served.settings.rights["guest"] = Rights(read=("*",), write=("cdb_other",))
+        with (
+            service.remote(served, None, "guest") as db,
+            pytest.raises(NotAllowed, match="may not write"),
+        ):
+            take_in(db, calib)
+    assert (Database(store).head, store.databases()) == (0, [])
+
+
+def test_two_imports_at_once_add_each_file_once(calib):
+    """The second looks before the first has written anything."""
+    store = MemoryStore()
+    one, two = (Database(store) for _ in range(2))
+    history = two.history
+    two.history = lambda *_, **__: []
+    take_in(one, calib)
+    take_in(two, calib)
+    two.history = history
+    names = [v.meta["source"]["lcls1"]["name"] for v in history(CSPAD, "pedestals",
+             experiment=EXPERIMENT)]  # fmt: skip
+    assert sorted(names) == sorted(set(names))
+    check_choice(two, calib)
+    assert Import(two, calib, "cxi12345").run().new == 16  # the same files of another experiment
