@@ -10,6 +10,7 @@ and kept as a backup then.
 """
 
 import contextlib
+import errno
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,17 @@ from typing import Any
 from cdb import names
 from cdb.constant import Version, order_of
 from cdb.database import Database
-from cdb.errors import BadFile, CalibError
+from cdb.errors import (
+    BadArray,
+    BadFile,
+    BadPayload,
+    CalibError,
+    Corrupt,
+    NotBundled,
+    Purged,
+    StoreFull,
+    StoreRefused,
+)
 from cdb.exchange import lcls1_files
 from cdb.exchange.lcls1_files import HISTORY_OF
 from cdb.exchange.lcls1_plan import File, Plan
@@ -36,6 +47,8 @@ from cdb.validity import RunRange
 
 # As the old programs make them, less the umask; a folder inherits set-gid where its parent has it.
 FOLDER_MODE, FILE_MODE = 0o775, 0o664
+# What may be the matter with a constant; all else is trouble of the store or of the tree.
+_NOT_WRITTEN = (BadArray, BadFile, BadPayload, Corrupt, NotBundled, Purged)
 
 
 @dataclass
@@ -135,8 +148,10 @@ class Export:
 
         Raises
         ------
-        OSError
-            If the tree cannot be written.
+        StoreFull, StoreRefused, OSError
+            If the tree cannot be written; what was written stays, and another run goes on.
+        StoreUnavailable
+            If the store went away.
         """
         plan = self._plan
         made = Exported(
@@ -148,7 +163,7 @@ class Export:
         for file in plan.files:
             try:
                 self._write(file, made, dry_run=dry_run, replace=replace)
-            except CalibError as error:
+            except _NOT_WRITTEN as error:
                 made.left_out.append(Skipped(file.path, str(error)))
                 broken.add(self.calib / file.path)
             if progress:
@@ -229,21 +244,29 @@ class Export:
 
     def _put(self, data: bytes, file: File, path: Path, *, keep: bool) -> None:
         """Write a file beside its place, with its time, and move it there."""
-        _make_folder(path.parent)
         part = _beside(path)
-        part.unlink(missing_ok=True)
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
-        with open(handle, "wb") as opened:
-            opened.write(data)
-            opened.flush()
-            os.fsync(opened.fileno())
-        time = _mtime(file)
-        os.utime(part, ns=(time, time))
-        if keep:
-            _keep(path)
-            part.replace(path)
-        else:
-            _move_where_nothing_is(part, path)
+        try:
+            _make_folder(path.parent)
+            part.unlink(missing_ok=True)
+            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+            with open(handle, "wb") as opened:
+                opened.write(data)
+                opened.flush()
+                os.fsync(opened.fileno())
+            time = _mtime(file)
+            os.utime(part, ns=(time, time))
+            if keep:
+                _keep(path)
+                part.replace(path)
+            else:
+                _move_where_nothing_is(part, path)
+        except BadFile:  # somebody was quicker
+            part.unlink(missing_ok=True)
+            raise
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise _trouble(error, path) from None
         self._changed.add(path.parent)
 
 
@@ -272,6 +295,15 @@ def _make_folder(folder: Path) -> None:
             continue
         with contextlib.suppress(FileExistsError):  # somebody was quicker
             each.mkdir(FOLDER_MODE)
+
+
+def _trouble(error: OSError, path: Path) -> OSError:
+    """Return what to say of a file that cannot be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreFull(f"no space left for {path}; make some, then repeat the command")
+    if isinstance(error, PermissionError):
+        return StoreRefused(f"no permission to write {path}; ask the owner of the tree for it")
+    return OSError(error.errno, error.strerror, str(path))
 
 
 def _beside(path: Path) -> Path:

@@ -262,7 +262,7 @@ class Import:
     def _key(self, item: Item, read: New, filed: Filed) -> str:
         """Return the idempotency key of a file that is not put in force.
 
-        Of two imports at the same time only one adds it: nothing else tells it from one added twice.
+        Nothing else keeps two imports at the same time from adding it twice.
         """
         before = filed.of_file(item)
         told = [actor().login, self.experiment, item.place, item.retired, read.sha256]

@@ -1,5 +1,6 @@
 """Trees of LCLS-I written from a store: readers choose what look-ups answer, nothing is lost."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdb.database import Database
-from cdb.errors import Corrupt, NotFound
+from cdb.errors import Corrupt, NotFound, StoreFull, StoreRefused, StoreUnavailable
 from cdb.exchange import lcls1_files
 from cdb.exchange.lcls1_export import Export
 from cdb.exchange.lcls1_import import Import
@@ -235,6 +236,41 @@ def test_a_dry_run_knows_what_cannot_be_written(memory_db, out):
     for dry_run in (True, False):
         made = write_out(memory_db, out, dry_run=dry_run)
         assert (made.new, len(made.left_out)) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "why"),
+    [
+        (errno.ENOSPC, StoreFull, "no space left for .*0-end.data; make some"),
+        (errno.EACCES, StoreRefused, "no permission to write .*0-end.data"),
+        (errno.EIO, OSError, "Input/output error.*0-end.data"),
+    ],
+)
+def test_a_tree_that_cannot_be_written_is_told_and_left_clean(
+    memory_db, out, monkeypatch, number, kind, why
+):
+    memory_db.add(ONES, detector=LONG, ctype="pedestals", experiment=EXPERIMENT)
+
+    def fsync(_):
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fsync)
+        with pytest.raises(kind, match=why):
+            write_out(memory_db, out)
+    assert listing(out) == []
+    assert write_out(memory_db, out).new == 2
+
+
+def test_trouble_of_the_store_ends_an_export(memory_db, out, monkeypatch):
+    memory_db.add(ONES, detector=LONG, ctype="pedestals", experiment=EXPERIMENT)
+
+    def data(*_, **__):
+        raise StoreUnavailable("gone")
+
+    monkeypatch.setattr(memory_db, "data", data)
+    with pytest.raises(StoreUnavailable):
+        write_out(memory_db, out)
 
 
 def test_a_payload_that_is_damaged_leaves_its_runs_to_none_unseen(memory_db, out, monkeypatch):
