@@ -1,6 +1,7 @@
 """Commands that take constants in and hand them out: import, export."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from cdb.cli.command import command, group
 
 if TYPE_CHECKING:
     from cdb.files.lcls1 import Skipped
+    from cdb.stores.base import Progress
 
     Lists = Mapping[str, Sequence[Skipped] | Sequence[str]]
 
@@ -83,7 +85,7 @@ def import_lcls1_command(
         output.say(f"warning: by its path this is the tree of {told}, taken in for {experiment}")
     with cdb.open(url) as db:
         plan = Import(db, path, experiment)
-        with output.progress(f"importing {output.size(plan.nbytes)}", plan.nbytes) as advance:
+        with _progress("importing", plan.nbytes, plan.n_files) as advance:
             made = plan.run(
                 dry_run=dry_run, skip_unreadable=skip_unreadable, retire_gone=retire_gone,
                 progress=advance,
@@ -154,7 +156,7 @@ def export_lcls1_command(
 
     with open_present(url) as db:
         plan = Export(db, path, experiment, detectors=detectors, as_of=as_of, tag=tag, short=short)
-        with output.progress(f"exporting {output.size(plan.nbytes)}", plan.nbytes) as advance:
+        with _progress("exporting", plan.nbytes, plan.n_files) as advance:
             made = plan.run(dry_run=dry_run, replace=replace, progress=advance)
     numbers = {
         "new": made.new, "already there": made.same, "replaced": made.replaced,
@@ -178,6 +180,17 @@ def export_lcls1_command(
         output.say("for some runs readers of the tree choose what look-ups do not: see stand-ins")
     if made.differ or made.stand_ins:
         click.get_current_context().exit(1)
+
+
+@contextmanager
+def _progress(what: str, nbytes: int, n_files: int) -> Iterator["Progress | None"]:
+    """Show how far a tree is: bytes, or the number of files where these are many small ones."""
+    if nbytes >= output.LONG_WORK:
+        with output.progress(f"{what} {output.size(nbytes)}", nbytes) as advance:
+            yield advance
+        return
+    with output.steps(f"{what} files", lambda: n_files) as step:
+        yield lambda _: step(1)
 
 
 def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -130,6 +130,11 @@ class Export:
         """Of the constants together, as they are stored."""
         return sum(file.version.nbytes or 0 for file in self._plan.files)
 
+    @property
+    def n_files(self) -> int:
+        """How many files there are to be."""
+        return len(self._plan.files)
+
     # writing -----------------------------------------------------------------------------------
 
     def run(
@@ -144,7 +149,7 @@ class Export:
         replace : bool, optional
             Write over files that hold something else; these are kept as backups.
         progress : callable, optional
-            Called with the number of bytes of constants dealt with since the last call.
+            Called after each file with the number of bytes of its constant.
 
         Raises
         ------

@@ -117,6 +117,11 @@ class Import:
         """Of all files together."""
         return sum(item.facts.st_size for items in self.tree.items.values() for item in items)
 
+    @property
+    def n_files(self) -> int:
+        """How many files there are, and parts of dcs files."""
+        return sum(map(len, self.tree.items.values()))
+
     def run(
         self,
         *,
@@ -137,14 +142,14 @@ class Import:
             Retire, by one event, the versions whose files left the tree; not HISTORY, and nothing
             while files are unreadable, unless these are to be skipped.
         progress : callable, optional
-            Called with the number of bytes of files dealt with since the last call.
+            Called after each file with its number of bytes.
 
         Raises
         ------
         WrongClock, StoreUnavailable, StoreRefused, StoreFull, NotAllowed
             As `Database.add`; what was added until then stays, and another run goes on.
         """
-        made = Imported(passed_over=list(self.tree.skipped), unreadable=list(self.tree.closed))
+        made = Imported(passed_over=list(self.tree.skipped), unreadable=list(self.tree.unreadable))
         advance = progress or _stay
         longnames = {each["detector"]: each["longname"] for each in self.db.detectors()}
         for (detector, ctype), items in self.tree.items.items():
@@ -294,7 +299,7 @@ def _check_is_tree(tree: Tree) -> None:
         Naming the tree inside, if there is one.
     """
     calib = tree.calib
-    if tree.items or tree.closed or calib.absolute().name == CALIB:
+    if tree.items or tree.unreadable or calib.absolute().name == CALIB:
         return
     inside = calib / CALIB
     hint = inside if inside.is_dir() else f"/path/{CALIB}"

@@ -100,8 +100,8 @@ class Tree:
     ----------
     skipped : list of Skipped
         What is not.
-    closed : list of Skipped
-        Folders that may not be read: what is in them is not known.
+    unreadable : list of Skipped
+        Folders and dcs files that cannot be read: what is in them is not known.
     items : dict
         The files by detector and type, in the order in which they came to be.
 
@@ -113,7 +113,7 @@ class Tree:
 
     calib: Path
     skipped: list[Skipped] = field(default_factory=list)
-    closed: list[Skipped] = field(default_factory=list)
+    unreadable: list[Skipped] = field(default_factory=list)
     items: dict[tuple[str, str], list[Item]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -141,7 +141,7 @@ class Tree:
     def _pass_over(self, skipped: Skipped) -> None:
         """Note a folder that is none of constants, or one of which nobody knows."""
         is_open = os.access(skipped.path, os.R_OK | os.X_OK)
-        (self.skipped if is_open else self.closed).append(skipped)
+        (self.skipped if is_open else self.unreadable).append(skipped)
 
     def _in_dcs(self, path: Path) -> Iterator[Item]:
         """Yield the versions in a dcs file: all hold for all runs, each from its time on."""
@@ -150,19 +150,22 @@ class Tree:
         facts = self._facts(path)
         if facts is None or not stat.S_ISREG(facts.st_mode):
             return
+        # What is called as a dcs file is one, so that what is wrong with it is a loss.
+        is_dcs = path.name.startswith(f"{path.parent.name}-")
+        refused = self.unreadable if is_dcs else self.skipped
         try:
             found = dcs.read(path)
             detector = names.check_detector(f"{found.dettype.lower()}_{found.detid}")
             for ctype in found.ctypes:
                 names.check_ctype(ctype)
         except CalibError as error:
-            self.skipped.append(Skipped(path, f"is not taken in: {error}"))
+            refused.append(Skipped(path, f"is not taken in: {error}"))
             return
         if names.is_short_name(detector):
             why = f"is not taken in: {detector} is the short name of a detector"
-            self.skipped.append(Skipped(path, why))
+            refused.append(Skipped(path, why))
             return
-        self.skipped += [Skipped(path, f"is not taken in whole: {why}") for why in found.refused]
+        refused += [Skipped(path, f"is not taken in whole: {why}") for why in found.refused]
         for ctype, ranges in found.ctypes.items():
             folder = Folder(path.parent, path.parent.name, path.name, ctype)
             for each in ranges:
@@ -186,7 +189,7 @@ class Tree:
             try:
                 os.listdir(folder.path)
             except OSError as error:
-                self.closed.append(Skipped(folder.path, cannot(error)))
+                self.unreadable.append(Skipped(folder.path, cannot(error)))
                 continue
             hidden = f"{read.group} of {read.source} has this type, and readers look there"
             yield from self._in_folder(detector, folder, "" if folder is read else hidden)

@@ -443,9 +443,11 @@ def test_the_versions_of_a_dcs_file_hold_by_time(memory_db, calib):
     one, two, three = (np.full((2, 2), value, "float32") for value in (1, 2, 3))
     ranges = [(1474587520.5, 1474600000, {1: one, 2: two}), (1474700000, "end", {1: three})]
     write_dcs(calib / "epix100a" / "epix100a-3925868555.h5", {"pedestals": ranges})
-    (calib / "epix100a" / "cut.h5").write_bytes(b"no HDF5")
+    (calib / "epix100a" / "other.h5").write_bytes(b"no HDF5")
+    (calib / "epix100a" / "epix100a-77.h5").write_bytes(b"no HDF5")
     made = take_in(memory_db, calib)
-    assert (made.new, [each.path.name for each in made.passed_over][-1]) == (19, "cut.h5")
+    assert (made.new, [each.path.name for each in made.passed_over][-1]) == (19, "other.h5")
+    assert [each.path.name for each in made.unreadable] == ["epix100a-77.h5"]
     which = {"detector": "epix100a_3925868555", "ctype": "pedestals", "experiment": EXPERIMENT}
     for time, value in ((1474600000, 2), (1474700001, 3)):
         assert memory_db.get(**which, run=7, time=time)[0][0, 0] == value
