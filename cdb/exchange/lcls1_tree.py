@@ -220,7 +220,8 @@ class Tree:
             why = "a backup in the tree"
             for item in self._item(detector, folder, backup.path, runs, record, why):
                 # Where no record tells when it came, it was there when the copy was made.
-                yield replace(item, time=min(item.time, backup.time))
+                made = backup.time if _is_stored(backup.time) else item.time
+                yield replace(item, time=min(item.time, made))
 
     def _records(self, path: Path) -> dict[str, list[Record]]:
         """Return the records of each file; if HISTORY cannot be read, none: it is told later."""
@@ -252,7 +253,7 @@ class Tree:
             broken = "is no file"
         time = _time_of(facts)
         told = record.time if record is not None else None
-        if told is not None and 0 < told.timestamp() < LAST_SECOND:  # what else can be stored
+        if told is not None and _is_stored(told):
             time = told
         yield Item(
             folder, path, detector, folder.ctype, runs, time, facts, record, why, broken=broken
@@ -269,6 +270,11 @@ class Tree:
         except OSError as error:
             self.skipped.append(Skipped(path, cannot(error)))
             return None
+
+
+def _is_stored(time: datetime) -> bool:
+    """Return whether a time lies within what look-ups can ask for."""
+    return 0 < time.timestamp() < LAST_SECOND
 
 
 def _time_of(facts: os.stat_result) -> datetime:

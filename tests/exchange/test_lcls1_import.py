@@ -282,6 +282,17 @@ def test_no_history_keeps_a_constant_out(memory_db, tmp_path, line, comment):
     assert take_in(memory_db, calib).same == 2
 
 
+@pytest.mark.parametrize("stamp", ["0001-01-02T00:00:00", "1960-01-01T00:00:00"])
+def test_a_backup_from_before_all_times_has_that_of_its_file(memory_db, tmp_path, stamp):
+    name = f"0-end.data-{stamp}"
+    calib = tmp_path / "calib"
+    write(calib / PEDESTALS / name, array_text(1))
+    write(calib / PEDESTALS / "0-end.data", array_text(2), time=-1000)
+    assert take_in(memory_db, calib).new == 2
+    versions = memory_db.history(CSPAD, "pedestals", experiment=EXPERIMENT)
+    assert sorted(v.meta["time_sec"] for v in versions) == [1, 1_400_000_000]
+
+
 def test_a_large_file_is_read_again_rather_than_kept(memory_db, calib, monkeypatch):
     monkeypatch.setattr(lcls1_import, "KEPT", 20)
     assert take_in(memory_db, calib).new == 16
