@@ -1,6 +1,7 @@
 """Commands that take constants in and hand them out: import, export."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from cdb.cli.command import command, group
 
 if TYPE_CHECKING:
     from cdb.files.lcls1 import Skipped
+    from cdb.stores.base import Progress
 
     Lists = Mapping[str, Sequence[Skipped] | Sequence[str]]
 
@@ -51,28 +53,48 @@ def import_command() -> None:
 )
 @tree_
 @experiment_
+@click.option("--skip-unreadable", is_flag=True,
+              help="Let other files stand in for those that cannot be read.")  # fmt: skip
+@click.option("--retire-gone", is_flag=True,
+              help="Retire what an earlier import took in and the tree no longer has.")  # fmt: skip
 @options.dry_run
 @options.json_
 @options.url
 def import_lcls1_command(
-    path: Path, experiment: str, dry_run: bool, as_json: bool, url: str | None
+    path: Path,
+    experiment: str,
+    skip_unreadable: bool,
+    retire_gone: bool,
+    dry_run: bool,
+    as_json: bool,
+    url: str | None,
 ) -> None:
     """Take in a calib tree of LCLS-I: values, runs, HISTORY, comments, times, backups.
 
     What is there already is passed over, so an import that was interrupted goes on. A detector is
     found by its source (CxiDs1.0:Cspad.0) as by the name under which psana converts it
-    (cspad_0001). See docs/lcls1-exchange.md.
+    (cspad_0001). If files cannot be read, the exit code is 1, and no other file is put in force
+    that would stand in for one. See docs/lcls1-exchange.md.
     """
     import cdb
     from cdb.exchange.lcls1_import import Import
+    from cdb.files import lcls1
 
+    told = lcls1.experiment_of(path)
+    if told not in (None, experiment):
+        output.say(f"warning: by its path this is the tree of {told}, taken in for {experiment}")
     with cdb.open(url) as db:
         plan = Import(db, path, experiment)
-        with output.progress(f"importing {output.size(plan.nbytes)}", plan.nbytes) as advance:
-            made = plan.run(dry_run=dry_run, progress=advance)
-    numbers = {"new": made.new, "already there": made.same}
+        with _progress("importing", plan.nbytes, plan.n_files) as advance:
+            made = plan.run(
+                dry_run=dry_run, skip_unreadable=skip_unreadable, retire_gone=retire_gone,
+                progress=advance,
+            )  # fmt: skip
+    numbers = {"new": made.new, "already there": made.same, "retired": made.retired}
     lists: Lists = {
         "unreadable": made.unreadable,
+        "stand-ins": made.stand_ins,
+        "withheld": made.withheld,
         "passed over": made.passed_over,
         "gone from the tree": made.gone,
     }
@@ -80,8 +102,14 @@ def import_lcls1_command(
         output.as_json({"path": str(path), **_plain(asdict(made)), "dry_run": dry_run})
     else:
         _tell(f"{path} {'would be taken in' if dry_run else 'taken in'}", numbers, lists)
-    if made.unreadable:
+    if made.unreadable and skip_unreadable:
         output.say(f"warning: files that could not be taken in: {len(made.unreadable)}")
+    elif made.unreadable:
+        output.say(
+            f"files that could not be taken in: {len(made.unreadable)}, withheld with them: "
+            f"{len(made.withheld)}; mend them and import again, or --skip-unreadable"
+        )
+        click.get_current_context().exit(1)
 
 
 @command(
@@ -119,15 +147,16 @@ def export_lcls1_command(
 ) -> None:
     """Write a calib tree of LCLS-I, which the old programs read.
 
-    For each run they choose the files that the experiment's look-ups choose. Files that are there
-    are left alone, so an export that was interrupted goes on. See docs/lcls1-exchange.md.
+    For each run they choose the files that the experiment's look-ups choose; where they cannot, the
+    exit code is 1. Files that are there are left alone, so an export that was interrupted goes on.
+    See docs/lcls1-exchange.md.
     """
     from cdb.exchange.lcls1_export import Export
     from cdb.opening import open_present
 
     with open_present(url) as db:
         plan = Export(db, path, experiment, detectors=detectors, as_of=as_of, tag=tag, short=short)
-        with output.progress(f"exporting {output.size(plan.nbytes)}", plan.nbytes) as advance:
+        with _progress("exporting", plan.nbytes, plan.n_files) as advance:
             made = plan.run(dry_run=dry_run, replace=replace, progress=advance)
     numbers = {
         "new": made.new, "already there": made.same, "replaced": made.replaced,
@@ -136,6 +165,7 @@ def export_lcls1_command(
     lists: Lists = {
         "differ": made.differ,
         "left out": made.left_out,
+        "stand-ins": made.stand_ins,
         "not the store's": made.foreign,
     }
     if as_json:
@@ -146,7 +176,21 @@ def export_lcls1_command(
         output.say("note: the old programs write only to a folder that is called calib")
     if made.differ:
         output.say("files that are there hold something else; --replace writes over them")
+    if made.stand_ins:
+        output.say("for some runs readers of the tree choose what look-ups do not: see stand-ins")
+    if made.differ or made.stand_ins:
         click.get_current_context().exit(1)
+
+
+@contextmanager
+def _progress(what: str, nbytes: int, n_files: int) -> Iterator["Progress | None"]:
+    """Show how far a tree is: bytes, or the number of files where these are many small ones."""
+    if nbytes >= output.LONG_WORK:
+        with output.progress(f"{what} {output.size(nbytes)}", nbytes) as advance:
+            yield advance
+        return
+    with output.steps(f"{what} files", lambda: n_files) as step:
+        yield lambda _: step(1)
 
 
 def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -77,8 +77,8 @@ def content_of(raw: bytes, path: Path, ctype: str) -> Content:
     if raw.startswith(HDF5):
         return Content(formats.read(path, dtype=formats.XTCAV), {})
     if is_text(ctype):
-        text, facts = _decoded(raw)
-        if "\0" in text:
+        text, facts = decoded(raw)
+        if "\0" in text and not ctype.startswith(HISTORY_OF):  # which may have holes
             raise BadFile(f"{path}: is binary, not text (byte {text.index(chr(0))} is zero)")
         return Content(text, facts)
     from cdb.files import text as array_text
@@ -159,8 +159,8 @@ def digest_of(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
-def _decoded(raw: bytes) -> tuple[str, dict[str, Any]]:
-    """Return a text and, if its bytes are no UTF-8, how to write them again."""
+def decoded(raw: bytes) -> tuple[str, dict[str, Any]]:
+    """Return the text of a file and, if its bytes are no UTF-8, how to write them again."""
     try:
         return raw.decode(), {}
     except UnicodeDecodeError:
@@ -181,7 +181,7 @@ def _comments(raw: bytes) -> list[str]:
     """Return the comments of an array text, but for those that say how to read it."""
     last = raw.rfind(b"#")
     end = raw.find(b"\n", last)
-    head = _decoded(raw[: end if end >= 0 else len(raw)] if last >= 0 else b"")[0]
+    head = decoded(raw[: end if end >= 0 else len(raw)] if last >= 0 else b"")[0]
     kept = [line for line in _COMMENT.findall(head) if line and not _STRUCTURE.match(line)]
     if sum(map(len, kept)) > MOST_COMMENTS:
         raise BadFile(f"has more than {MOST_COMMENTS} characters of comments, as {shown(kept[0])}")

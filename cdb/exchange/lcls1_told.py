@@ -18,6 +18,8 @@ from cdb.validity import END, RunRange
 
 # Under this name a version's `source` tells of its file.
 LCLS1 = "lcls1"
+# As many characters of a record a version keeps; the whole HISTORY is a constant of its own.
+MOST_CHARACTERS = 2**16
 _SAME = ("data_type", "data_dtype", "data_shape")
 
 
@@ -34,12 +36,18 @@ def source_of(item: Item, content: Content, sha256: str) -> dict[str, Any]:
             "notes": [{"time": time, "text": text} for time, text in notes.history],
             "parameters": dict(notes.parameters),
         }
-    if item.record is not None:
+    if item.record is not None and len(item.record.line) <= MOST_CHARACTERS:
         told["history"] = dict(item.record.fields)
     if item.retired:
         told["hidden"] = item.retired
     file = {"path": item.place, "sha256": sha256, "nbytes": facts.st_size}
     return {"files": [file | {"mtime_ns": facts.st_mtime_ns}], LCLS1: told}
+
+
+def comment_of(item: Item) -> str | None:
+    """Return what HISTORY remarks on a file; None if nothing."""
+    comment = item.record.comment if item.record is not None else ""
+    return comment[:MOST_CHARACTERS] or None
 
 
 def told_of(version: Version) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cdb import lcls1_names, names
 from cdb.errors import BadName, CalibError
-from cdb.exchange.lcls1_files import HISTORY_OF
+from cdb.exchange.lcls1_files import HISTORY_OF, decoded
 from cdb.files import history, lcls1
 from cdb.files.groups import group_of
 from cdb.files.history import Record
@@ -57,6 +57,8 @@ class Item:
         Why no reader chooses it; empty if one does.
     part : Part or None
         Which version of a dcs file it is; None of a file of its own.
+    broken : str
+        Why it cannot be read, if that is known before it is opened.
     """
 
     folder: Folder
@@ -69,6 +71,7 @@ class Item:
     record: Record | None = None
     retired: str = ""
     part: Part | None = None
+    broken: str = ""
 
     @property
     def name(self) -> str:
@@ -97,6 +100,8 @@ class Tree:
     ----------
     skipped : list of Skipped
         What is not.
+    unreadable : list of Skipped
+        Folders and dcs files that cannot be read: what is in them is not known.
     items : dict
         The files by detector and type, in the order in which they came to be.
 
@@ -108,12 +113,13 @@ class Tree:
 
     calib: Path
     skipped: list[Skipped] = field(default_factory=list)
+    unreadable: list[Skipped] = field(default_factory=list)
     items: dict[tuple[str, str], list[Item]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Look through the folders."""
         folders: dict[tuple[str, str], list[Folder]] = {}
-        for folder in lcls1.walk(self.calib, self.skipped.append):
+        for folder in lcls1.walk(self.calib, self._pass_over):
             try:
                 detector = names.check_detector(_detector_of(folder))
                 names.check_ctype(HISTORY_OF + folder.ctype)
@@ -132,26 +138,34 @@ class Tree:
             for item in self._in_dcs(path):
                 self.items.setdefault((item.detector, item.ctype), []).append(item)
 
+    def _pass_over(self, skipped: Skipped) -> None:
+        """Note a folder that is none of constants, or one of which nobody knows."""
+        is_open = os.access(skipped.path, os.R_OK | os.X_OK)
+        (self.skipped if is_open else self.unreadable).append(skipped)
+
     def _in_dcs(self, path: Path) -> Iterator[Item]:
         """Yield the versions in a dcs file: all hold for all runs, each from its time on."""
         from cdb.files import dcs
 
         facts = self._facts(path)
-        if facts is None:
+        if facts is None or not stat.S_ISREG(facts.st_mode):
             return
+        # What is called as a dcs file is one, so that what is wrong with it is a loss.
+        is_dcs = path.name.startswith(f"{path.parent.name}-")
+        refused = self.unreadable if is_dcs else self.skipped
         try:
             found = dcs.read(path)
             detector = names.check_detector(f"{found.dettype.lower()}_{found.detid}")
             for ctype in found.ctypes:
                 names.check_ctype(ctype)
         except CalibError as error:
-            self.skipped.append(Skipped(path, f"is not taken in: {error}"))
+            refused.append(Skipped(path, f"is not taken in: {error}"))
             return
         if names.is_short_name(detector):
             why = f"is not taken in: {detector} is the short name of a detector"
-            self.skipped.append(Skipped(path, why))
+            refused.append(Skipped(path, why))
             return
-        self.skipped += [Skipped(path, f"is not taken in whole: {why}") for why in found.refused]
+        refused += [Skipped(path, f"is not taken in whole: {why}") for why in found.refused]
         for ctype, ranges in found.ctypes.items():
             folder = Folder(path.parent, path.parent.name, path.name, ctype)
             for each in ranges:
@@ -175,7 +189,7 @@ class Tree:
             try:
                 os.listdir(folder.path)
             except OSError as error:
-                self.skipped.append(Skipped(folder.path, cannot(error)))
+                self.unreadable.append(Skipped(folder.path, cannot(error)))
                 continue
             hidden = f"{read.group} of {read.source} has this type, and readers look there"
             yield from self._in_folder(detector, folder, "" if folder is read else hidden)
@@ -183,12 +197,11 @@ class Tree:
     def _in_folder(self, detector: str, folder: Folder, hidden: str) -> Iterator[Item]:
         records: Mapping[str, Sequence[Record]] = {}
         path = folder.path / history.NAME
-        facts = self._facts(path) if path.exists() else None
-        if facts is not None:
-            time = _time_of(facts)
+        if os.path.lexists(path):
             kind = HISTORY_OF + folder.ctype
-            yield Item(folder, path, detector, kind, RunRange(0), time, facts, None, hidden)
-            records = self._records(path)
+            for item in self._item(detector, folder, path, RunRange(0), None, hidden):
+                yield replace(item, ctype=kind)
+                records = {} if item.broken else self._records(path)
         seen: set[RunRange] = set()
         for file in lcls1.valid_files(folder.path, self.skipped.append):
             other = "its runs are those of a file whose spelling readers prefer"
@@ -207,12 +220,13 @@ class Tree:
             why = "a backup in the tree"
             for item in self._item(detector, folder, backup.path, runs, record, why):
                 # Where no record tells when it came, it was there when the copy was made.
-                yield replace(item, time=min(item.time, backup.time))
+                made = backup.time if _is_stored(backup.time) else item.time
+                yield replace(item, time=min(item.time, made))
 
     def _records(self, path: Path) -> dict[str, list[Record]]:
         """Return the records of each file; if HISTORY cannot be read, none: it is told later."""
         try:
-            text = path.read_bytes().decode(errors="replace")
+            text, _ = decoded(path.read_bytes())
         except OSError:
             return {}
         by_file: dict[str, list[Record]] = {}
@@ -229,29 +243,43 @@ class Tree:
         record: Record | None,
         why: str,
     ) -> Iterator[Item]:
-        """Yield a file, if it is one."""
-        facts = self._facts(path)
-        if facts is not None:
-            told = record.time if record is not None else None
-            time = told or _time_of(facts)
-            yield Item(folder, path, detector, folder.ctype, runs, time, facts, record, why)
+        """Yield what readers take for a file, also where it is none; nothing if it is gone."""
+        facts, broken = self._facts(path), ""
+        if facts is None:
+            return
+        if stat.S_ISLNK(facts.st_mode):
+            broken = "is a link to what is not there"
+        elif not stat.S_ISREG(facts.st_mode):
+            broken = "is no file"
+        time = _time_of(facts)
+        told = record.time if record is not None else None
+        if told is not None and _is_stored(told):
+            time = told
+        yield Item(
+            folder, path, detector, folder.ctype, runs, time, facts, record, why, broken=broken
+        )
 
     def _facts(self, path: Path) -> os.stat_result | None:
-        """Return the facts of a file; None, and a report, of anything else."""
+        """Return the facts of a file, of a link if it leads nowhere; None if it is gone."""
         try:
-            facts = path.stat()
+            return path.stat()
+        except OSError:
+            pass
+        try:
+            return path.lstat()
         except OSError as error:
             self.skipped.append(Skipped(path, cannot(error)))
             return None
-        if not stat.S_ISREG(facts.st_mode):
-            self.skipped.append(Skipped(path, "is no file"))
-            return None
-        return facts
+
+
+def _is_stored(time: datetime) -> bool:
+    """Return whether a time lies within what look-ups can ask for."""
+    return 0 < time.timestamp() < LAST_SECOND
 
 
 def _time_of(facts: os.stat_result) -> datetime:
     """Return the time of a file, within what can be stored."""
-    return datetime.fromtimestamp(min(max(0, facts.st_mtime), LAST_SECOND - 1), UTC)
+    return datetime.fromtimestamp(min(max(1, facts.st_mtime), LAST_SECOND - 1), UTC)
 
 
 def _latest(records: Sequence[Record]) -> Record | None:

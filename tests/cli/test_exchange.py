@@ -1,5 +1,7 @@
 """Trees of LCLS-I taken in and handed out, typed; archives are what is meant without a word."""
 
+import json
+
 import pytest
 
 from tests.exchange.conftest import CSPAD, PEDESTALS, array_text, write
@@ -42,12 +44,33 @@ def test_what_was_not_taken_in_is_told_with_the_reason(cdb, ask, tree):
     write(tree / PEDESTALS / "1-2.data", "1 2 three")
     write(tree / PEDESTALS / "1-END.data", array_text(3))
     told = cdb("import", "lcls1", "tree/calib", *EXP)
-    assert told.exit_code == 0
-    assert "files that could not be taken in: 1" in told.stderr
+    assert told.exit_code == 1
+    assert "could not be taken in: 1, withheld with them: 2; mend them" in told.stderr
     assert f"unreadable: tree/calib/{PEDESTALS}/1-2.data" in told.stdout
-    facts = ask("import", "lcls1", "tree/calib", *EXP)
+    assert f"stand-ins: tree/calib/{PEDESTALS}/1-2.data leaves runs 1-2 to 0-end" in told.stdout
+    told = cdb("import", "lcls1", "tree/calib", *EXP, "--skip-unreadable", "--json")
+    assert told.exit_code == 0
+    assert "warning: files that could not be taken in: 1" in told.stderr
+    facts = json.loads(told.stdout)
     assert [each["path"].rpartition("/")[2] for each in facts["passed_over"]] == ["1-END.data"]
     assert "line 1, column 5" in facts["unreadable"][0]["why"]
+    assert (facts["new"], facts["withheld"], len(facts["stand_ins"])) == (2, [], 1)
+
+
+def test_what_left_the_tree_is_retired_on_request(cdb, ask, tree):
+    cdb("import", "lcls1", "tree/calib", *EXP)
+    (tree / PEDESTALS / "5-7.data").unlink()
+    assert ask("import", "lcls1", "tree/calib", *EXP)["retired"] == 0
+    assert ask("import", "lcls1", "tree/calib", *EXP, "--retire-gone")["retired"] == 1
+    assert ask("show", "-d", CSPAD, "-c", "pedestals", "-r", "6", *EXP)["run"] == 0
+
+
+def test_a_tree_of_another_experiment_is_told(cdb, folder, tree):
+    tree.parent.rename(folder / "cxi12345")
+    (folder / "CXI").mkdir()
+    (folder / "cxi12345").rename(folder / "CXI" / "cxi12345")
+    told = cdb("import", "lcls1", "CXI/cxi12345/calib", *EXP, "--dry-run")
+    assert "warning: by its path this is the tree of cxi12345, taken in for cxi83714" in told.stderr
 
 
 def test_a_file_that_differs_is_replaced_only_on_demand(cdb, folder, tree):
@@ -65,6 +88,7 @@ def test_a_file_that_differs_is_replaced_only_on_demand(cdb, folder, tree):
     ("typed", "code", "said"),
     [
         (["import", "lcls1", "none", *EXP], 1, "no folder 'none'"),
+        (["import", "lcls1", "tree", *EXP], 1, "give the path of a tree, as tree/calib"),
         (["import", "lcls1", "tree/calib"], 2, "Missing option '-e'"),
         (["import", "lcls1", "tree/calib", "-e", "a/b"], 1, "a/b"),
         (["export", "lcls1", "out", *EXP, "-d", "cspad_0002"], 1, "registered"),

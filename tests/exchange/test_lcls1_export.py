@@ -1,5 +1,6 @@
 """Trees of LCLS-I written from a store: readers choose what look-ups answer, nothing is lost."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdb.database import Database
-from cdb.errors import NotFound
+from cdb.errors import Corrupt, NotFound, StoreFull, StoreRefused, StoreUnavailable
 from cdb.exchange import lcls1_files
 from cdb.exchange.lcls1_export import Export
 from cdb.exchange.lcls1_import import Import
@@ -92,8 +93,9 @@ def test_through_two_stores_nothing_is_new(memory_db, calib, out):
 @settings(max_examples=25, deadline=None)
 @given(listings=st.tuples(LISTINGS, LISTINGS))
 def test_whatever_the_listing_is(tmp_path_factory, listings):
-    calib, out = tmp_path_factory.mktemp("random") / "calib", tmp_path_factory.mktemp("out")
+    calib, out = (tmp_path_factory.mktemp(name) / "calib" for name in ("random", "out"))
     calib.mkdir()
+    out.mkdir()
     for number, names in enumerate(listings):
         for position, name in enumerate(names):
             place = calib / f"CsPad::CalibV1/CxiDs{number + 1}.0:Cspad.0/pedestals"
@@ -201,6 +203,100 @@ def test_one_detector_and_an_earlier_state(memory_db, calib, out):
     assert text.read(center).shape == (2, 3)
     with pytest.raises(NotFound):
         write_out(memory_db, out, detectors=["cspad_0002"])
+
+
+def test_what_is_left_out_leaves_its_runs_to_none_unseen(memory_db, out):
+    """Of the same runs the earlier version must not come back; of others, the report says so."""
+    what = {"detector": LONG, "ctype": "pedestals", "experiment": EXPERIMENT}
+    memory_db.add(ONES, **what)
+    memory_db.add(ONES * 2, **what, run=5, run_end=9)
+    memory_db.add(ONES * 3, **what, run=5, run_end=9, conditions={"bias": 180})
+    memory_db.add(ONES * 4, **what, run=20, run_end=12_000)
+    made = write_out(memory_db, out)
+    assert len(made.left_out) == 2
+    assert [each.why for each in made.stand_ins] == [
+        f"leaves runs 5-9 to {PEDESTALS}/0-end.data",
+        f"leaves runs 20-12000 to {PEDESTALS}/0-end.data",
+    ]
+    assert listing(out) == [f"{PEDESTALS}/0-end.data", f"{PEDESTALS}/HISTORY"]
+
+
+def test_a_foreign_file_that_readers_choose_is_told_with_its_runs(memory_db, calib, out):
+    take_in(memory_db, calib)
+    write(out / PEDESTALS / "6-25.data", array_text(98))
+    made = write_out(memory_db, out, dry_run=True)
+    assert [(each.path.name, each.why) for each in made.stand_ins] == [
+        ("6-25.data", "is not the store's, and gets runs 6-7")
+    ]
+
+
+def test_a_dry_run_knows_what_cannot_be_written(memory_db, out):
+    data = np.ones(2, "complex64")
+    memory_db.add(data, detector=LONG, ctype="center", experiment=EXPERIMENT)
+    for dry_run in (True, False):
+        made = write_out(memory_db, out, dry_run=dry_run)
+        assert (made.new, len(made.left_out)) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "why"),
+    [
+        (errno.ENOSPC, StoreFull, "no space left for .*0-end.data; make some"),
+        (errno.EACCES, StoreRefused, "no permission to write .*0-end.data"),
+        (errno.EIO, OSError, "Input/output error.*0-end.data"),
+    ],
+)
+def test_a_tree_that_cannot_be_written_is_told_and_left_clean(
+    memory_db, out, monkeypatch, number, kind, why
+):
+    memory_db.add(ONES, detector=LONG, ctype="pedestals", experiment=EXPERIMENT)
+
+    def fsync(_):
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fsync)
+        with pytest.raises(kind, match=why):
+            write_out(memory_db, out)
+    assert listing(out) == []
+    assert write_out(memory_db, out).new == 2
+
+
+def test_trouble_of_the_store_ends_an_export(memory_db, out, monkeypatch):
+    memory_db.add(ONES, detector=LONG, ctype="pedestals", experiment=EXPERIMENT)
+
+    def data(*_, **__):
+        raise StoreUnavailable("gone")
+
+    monkeypatch.setattr(memory_db, "data", data)
+    with pytest.raises(StoreUnavailable):
+        write_out(memory_db, out)
+
+
+def test_a_payload_that_is_damaged_leaves_its_runs_to_none_unseen(memory_db, out, monkeypatch):
+    what = {"detector": LONG, "ctype": "pedestals", "experiment": EXPERIMENT}
+    memory_db.add(ONES, **what)
+    bad = memory_db.add(ONES * 2, **what, run=5, run_end=9)
+    data = memory_db.data
+
+    def damaged(version, **how):
+        if version.id == bad.id:
+            raise Corrupt("it is damaged")
+        return data(version, **how)
+
+    monkeypatch.setattr(memory_db, "data", damaged)
+    made = write_out(memory_db, out)
+    assert (made.new, [each.why for each in made.left_out]) == (2, ["it is damaged"])
+    assert [each.why for each in made.stand_ins] == ["leaves runs 5-9 to 0-end.data"]
+
+
+def test_a_backup_alone_is_not_lost(memory_db, calib, out):
+    backup = f"CsPad::CalibV1/{CSPAD}/dark_min/0-end.data-2014-05-06T07:08:09"
+    write(calib / backup, array_text(1), time=-1000)
+    take_in(memory_db, calib)
+    write_out(memory_db, out)
+    assert text.read(out / backup)[0, 0] == 1
+    assert (out / backup).stat().st_mtime == -1000
 
 
 def test_a_retired_version_is_in_no_tree(memory_db, calib, out):
