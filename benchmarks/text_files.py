@@ -17,7 +17,7 @@ from timing import medians
 from cdb.files import text
 
 SHAPE = (4000, 4000)
-REPEATS = 3
+REPEATS = 5
 
 
 def rows(shape: tuple[int, int] = SHAPE) -> list[Row]:

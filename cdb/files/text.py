@@ -56,7 +56,7 @@ SHORT_FORMS: Mapping[str, str] = MappingProxyType(
 )
 
 # A block of text and the arrays made of it stay in the processor's cache.
-BLOCK = 2**17
+BLOCK = 2**16
 # So many numbers are written at once.
 _NUMBERS = 2**14
 # As many as numpy had before 2.0.
