@@ -17,7 +17,7 @@ from timing import medians
 from cdb.files import text
 
 SHAPE = (4000, 4000)
-REPEATS = 3
+REPEATS = 5
 
 
 def rows(shape: tuple[int, int] = SHAPE) -> list[Row]:
@@ -28,6 +28,7 @@ def rows(shape: tuple[int, int] = SHAPE) -> list[Row]:
         path = Path(folder) / "0-end.data"
         return [
             *(read_row(path, *case) for case in floats(pedestals)),
+            *(read_plain_row(path, *case) for case in plain(pedestals)),
             read_row(path, "uint16, %d", pedestals.astype(np.uint16), None),
             read_row(path, "uint64, %d", status, None),
             write_row(path, "float32, shortest", pedestals, None, "%.9g"),
@@ -49,8 +50,25 @@ def floats(
     yield "float64, shortest", pedestals.astype(np.float64) / 3, None
 
 
+def plain(pedestals: NDArray[np.float32]) -> Iterator[tuple[str, NDArray[np.floating], str]]:
+    """Yield kinds of float text without a header: name, array, format."""
+    yield "plain rows, %.3f", pedestals, "%.3f"
+    yield "plain rows, %.9g", pedestals, "%.9g"
+    yield "four columns, %.3f", pedestals.reshape(-1, 4), "%.3f"
+    yield "a column, %.3f", pedestals.reshape(-1, 1), "%.3f"
+
+
+def read_plain_row(path: Path, what: str, array: NDArray[np.generic], fmt: str) -> Row:
+    np.savetxt(path, array, fmt)
+    return read_times(path, what, array)
+
+
 def read_row(path: Path, what: str, array: NDArray[np.generic], fmt: str | None) -> Row:
     text.write(path, array, fmt=fmt)
+    return read_times(path, what, array)
+
+
+def read_times(path: Path, what: str, array: NDArray[np.generic]) -> Row:
     ours, theirs = medians(
         lambda: text.read(path),
         lambda: np.loadtxt(path, array.dtype),

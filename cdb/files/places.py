@@ -2,11 +2,12 @@
 
 import os
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 
-def move_into_place(path: Path, data: bytes) -> None:
-    """Write a file; at any time the path shows the old one or the new one, whole.
+def move_into_place(path: Path, pieces: Iterable[bytes]) -> None:
+    """Write a file from its pieces; at any time the path shows the old one or the new one, whole.
 
     Raises
     ------
@@ -16,7 +17,7 @@ def move_into_place(path: Path, data: bytes) -> None:
     beside = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         with beside.open("xb") as file:
-            file.write(data)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)

@@ -18,6 +18,8 @@ old readers too.
 """
 
 import getpass
+import io
+import itertools
 import math
 import os
 import re
@@ -27,7 +29,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -54,7 +56,9 @@ SHORT_FORMS: Mapping[str, str] = MappingProxyType(
 )
 
 # A block of text and the arrays made of it stay in the processor's cache.
-BLOCK = 2**18
+BLOCK = 2**16
+# So many numbers are written at once.
+_NUMBERS = 2**14
 # As many as numpy had before 2.0.
 _MOST_DIMENSIONS = 32
 
@@ -80,8 +84,8 @@ _TYPES: dict[str, np.dtype[Any]] = {
 _PYTHON_TYPES = _TYPES | {name: np.dtype(f"{name}64") for name in ("int", "uint", "float")}
 _CPP_TYPES = _TYPES | {name: np.dtype(f"{name}32") for name in ("int", "uint", "float")}
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _COMMENT = re.compile(rb"#([^\n]*)")
-_BLANK = re.compile(rb"\s")
 _TOKEN = re.compile(rb"\S+")
 _DIMENSION = re.compile(r"\d{1,18}")
 _SHAPE = re.compile(r"[(\[](\d{1,18}(,\d{1,18})*,?)?[)\]]")
@@ -115,7 +119,7 @@ def read(path: Path | str) -> NDArray[Any]:
     --------
     parse : The same from a text in memory, with the rules.
     """
-    return parse(Path(path).read_bytes(), str(path))
+    return _read_file(path, np.float32)
 
 
 def read_common_mode(path: Path | str) -> NDArray[np.float64]:
@@ -138,7 +142,7 @@ def read_common_mode(path: Path | str) -> NDArray[np.float64]:
     OSError
         If the file cannot be opened.
     """
-    array = parse(Path(path).read_bytes(), str(path), dtype=np.float64)
+    array = _read_file(path, np.float64)
     if not array.size or array.size != max(array.shape, default=1):
         raise BadFile(
             f"{path}: an array of shape {_format_shape(array.shape)} is no common_mode, which is "
@@ -188,10 +192,7 @@ def parse(
            [3, 4]], dtype=uint16)
     """
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    if (zero := data.find(b"\0")) >= 0:
-        raise BadFile(f"{name}: is binary, not text (byte {zero} is zero)")
-    source = _source(name, data)
-    return _read_numbers(source, _read_header(source, np.dtype(dtype)))
+    return _read_numbers(_Source(name, io.BytesIO(data), len(data)), np.dtype(dtype))
 
 
 def header(data: bytes, name: str = "array text") -> tuple[np.dtype[Any], tuple[int, ...] | None]:
@@ -221,38 +222,88 @@ def header(data: bytes, name: str = "array text") -> tuple[np.dtype[Any], tuple[
     >>> header(b"# DTYPE uint16_t\n# NDIM 2\n# DIM:0 2\n# DIM:1 2\n1 2 3\n")
     (dtype('uint16'), (2, 2))
     """
-    found = _read_header(_source(name, data), np.dtype(np.float32))
+    found = _read_header(_Source(name, io.BytesIO(data), len(data)), np.dtype(np.float32))
     return found.dtype, found.shape
 
 
-def _source(name: str, data: bytes) -> "_Source":
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    if b"\r" in data:
-        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return _Source(name, data, _end_of_comments(data))
-
-
-def _end_of_comments(data: bytes) -> int:
-    """Return where the last line with a comment ends, 0 without comments."""
-    if b"#" not in data:
-        return 0
-    end = data.find(b"\n", data.rfind(b"#"))
-    return end if end >= 0 else len(data)
+def _read_file(path: Path | str, dtype: DTypeLike) -> NDArray[Any]:
+    """Read a file piece by piece; one that is written meanwhile might give some of each."""
+    with Path(path).open("rb", buffering=0) as file:
+        before = os.fstat(file.fileno())
+        if not before.st_size:  # a pipe cannot be read twice
+            return parse(file.read(), str(path), dtype=dtype)
+        try:
+            return _read_numbers(_Source(str(path), file, before.st_size), np.dtype(dtype))
+        finally:
+            after = os.fstat(file.fileno())
+            if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+                raise BadFile(f"{path}: was written while it was read; read it again") from None
 
 
 @dataclass(frozen=True)
 class _Source:
-    """A text, and the name that errors call it."""
+    """A text, how many bytes it has, and the name that errors call it."""
 
     name: str
-    data: bytes
-    end_of_comments: int
+    stream: BinaryIO | io.RawIOBase
+    size: int
+
+    def pieces(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the text, and where in it each piece begins; from the beginning each time.
+
+        A piece ends where a line does, or between two numbers of a line that is longer than
+        `BLOCK`; no comment is cut. The last line is given an end.
+        """
+        start, held, has_comment = 0, list[bytes](), False
+        for chunk in self._chunks():
+            has_comment |= b"#" in chunk
+            end = chunk.rfind(b"\n") + 1
+            if not end and not has_comment:
+                end = _end_of_last_blank(chunk)
+            if end:
+                piece = b"".join([*held, chunk[:end]])
+                yield start, piece
+                start += len(piece)
+                held, chunk = [], chunk[end:]
+                has_comment = b"#" in chunk
+            held.append(chunk)
+        yield start, b"".join([*held, b"\n"])
+
+    def _chunks(self) -> Iterator[bytes]:
+        """Yield the text as it is read, any end of a line as a line feed."""
+        self.stream.seek(0)
+        if self.stream.read(len(_BYTE_ORDER_MARK)) != _BYTE_ORDER_MARK:
+            self.stream.seek(0)
+        after_return = False
+        while chunk := self.stream.read(BLOCK):
+            if (zero := chunk.find(b"\0")) >= 0:
+                byte = self.stream.tell() - len(chunk) + zero
+                raise BadFile(f"{self.name}: is binary, not text (byte {byte} is zero)")
+            if b"\r" in chunk or after_return:
+                if after_return:
+                    chunk = chunk.removeprefix(b"\n")
+                after_return = chunk.endswith(b"\r")
+                chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            yield chunk
 
     def error(self, offset: int, sentence: str) -> BadFile:
-        """Return an error that says where."""
-        line = self.data.count(b"\n", 0, offset) + 1
-        column = offset - self.data.rfind(b"\n", 0, offset)
+        """Return an error that says where: in a line and column, which a second look finds."""
+        line, column = 1, 1
+        for start, piece in self.pieces():
+            before = piece[: offset - start]
+            line += before.count(b"\n")
+            newline = before.rfind(b"\n")
+            column = len(before) - newline if newline >= 0 else column + len(before)
+            if start + len(piece) > offset:
+                break
         return BadFile(f"{self.name}, line {line}, column {column}: {sentence}")
+
+
+def _end_of_last_blank(chunk: bytes) -> int:
+    if chunk[-1:].isspace():
+        return len(chunk)
+    words = chunk.rsplit(None, 1)
+    return len(chunk) - len(words[-1]) if words else 0
 
 
 @dataclass(frozen=True)
@@ -299,11 +350,16 @@ def _read_header(source: _Source, dtype: np.dtype[Any]) -> _Header:
 
 def _header_lines(source: _Source) -> Iterator[tuple[str, str, int]]:
     """Yield first word, rest and offset of each line that is a comment from its beginning."""
-    for comment in _COMMENT.finditer(source.data, 0, source.end_of_comments):
-        beginning = source.data.rfind(b"\n", 0, comment.start()) + 1
-        words = comment[1].decode("utf-8", "backslashreplace").split(None, 1)
-        if words and not source.data[beginning : comment.start()].strip():
-            yield words[0], words[1].strip() if len(words) > 1 else "", comment.start()
+    is_begun = False
+    for start, piece in source.pieces():
+        for comment in _COMMENT.finditer(piece) if b"#" in piece else ():
+            before = piece[piece.rfind(b"\n", 0, comment.start()) + 1 : comment.start()]
+            is_header = not before.strip() and not (is_begun and len(before) == comment.start())
+            words = comment[1].decode("utf-8", "backslashreplace").split(None, 1)
+            if is_header and words:
+                rest = words[1].strip() if len(words) > 1 else ""
+                yield words[0], rest, start + comment.start()
+        is_begun = not piece.endswith(b"\n") and (is_begun or not piece.isspace())
 
 
 def _parse_dtype(text: str, *, from_cpp: bool) -> np.dtype[Any]:
@@ -328,101 +384,123 @@ def _parse_dimension(text: str) -> int:
     return int(text)
 
 
-def _read_numbers(source: _Source, header: _Header) -> NDArray[Any]:
-    shape = header.shape
-    # No text has more numbers than this, whatever its header says.
-    room = min(math.prod(shape) if shape else 0, len(source.data) // 2 + 1)
-    numbers = _gather(source, np.empty(room, header.dtype))
-    if shape is None:
-        return numbers.reshape(_shape_of_rows(source))
-    if len(shape) > _MOST_DIMENSIONS:
+def _read_numbers(source: _Source, dtype: np.dtype[Any]) -> NDArray[Any]:
+    header = _read_header(source, dtype)
+    if header.shape is None:
+        rows = _Rows(source)
+        return _gather(source, np.empty(0, header.dtype), rows).reshape(rows.shape())
+    if len(header.shape) > _MOST_DIMENSIONS:
         raise source.error(
             header.offset,
-            f"the header has {len(shape)} dimensions, and an array at most {_MOST_DIMENSIONS}",
+            f"the header has {len(header.shape)} dimensions, and an array at most "
+            f"{_MOST_DIMENSIONS}",
         )
-    if numbers.size != math.prod(shape):
+    size = math.prod(header.shape)
+    # No text has more numbers than half its bytes, whatever its header says.
+    numbers = _gather(source, np.empty(min(size, source.size // 2 + 1), header.dtype))
+    if numbers.size != size:
         raise source.error(
             header.offset,
             f"the number of values is {numbers.size}, but the header's shape "
-            f"{_format_shape(shape)} needs {math.prod(shape)}",
+            f"{_format_shape(header.shape)} needs {size}",
         )
     try:
-        return numbers.reshape(shape)
+        return numbers.reshape(header.shape)
     except ValueError as error:  # no values at all, but more rows of them than numpy can count
         raise source.error(header.offset, f"the header's shape is impossible: {error}") from None
 
 
-def _gather(source: _Source, numbers: NDArray[Any]) -> NDArray[Any]:
-    """Return all numbers of a text: in the array given, where there are as many as it has room."""
+def _gather(source: _Source, numbers: NDArray[Any], rows: "_Rows | None" = None) -> NDArray[Any]:
+    """Return all numbers of a text: in the array given, or a longer one if they are more."""
     filled = 0
-    more: list[NDArray[Any]] = []
-    for start, text in _blocks(source):
-        block = _read_block(source, start, text, numbers.dtype)
-        if not more and filled + block.size <= numbers.size:
-            numbers[filled : filled + block.size] = block
-            filled += block.size
-        else:
-            more.append(block)
-    return np.concatenate([numbers[:filled], *more]) if more else numbers[:filled]
+    for start, piece in source.pieces():
+        if b"#" in piece:  # blanks instead keep the offsets
+            piece = _COMMENT.sub(lambda comment: b" " * len(comment[0]), piece)
+        try:
+            block = numerals.parse(piece, numbers.dtype)
+        except numerals.BadNumeral as error:
+            raise source.error(start + error.offset, str(error)) from None
+        if rows is not None:
+            rows.add(start, piece, block.size)
+        end = filled + block.size
+        if end > numbers.size:
+            expected = 1.02 * end * source.size / (start + len(piece))
+            longer = np.empty(max(end, int(expected)), numbers.dtype)
+            longer[:filled] = numbers[:filled]
+            numbers = longer
+        numbers[filled:end] = block
+        filled = end
+    numbers.resize(filled, refcheck=False)
+    return numbers
 
 
-def _shape_of_rows(source: _Source) -> tuple[int, ...]:
-    """Return how the numbers stand in lines, all of which must have as many."""
-    lengths = _lengths_of_lines(source)
-    rows = np.flatnonzero(lengths)
-    if not rows.size:
-        raise BadFile(f"{source.name}: holds no numbers")
-    columns = int(lengths[rows[0]])
-    odd = rows[lengths[rows] != columns]
-    if odd.size:
-        raise source.error(
-            _end_of_row(source, int(odd[0]), columns),
-            f"the number of values is {lengths[odd[0]]}, but {columns} in line {rows[0] + 1}, "
-            "and no header gives the shape",
+class _Rows:
+    """How the numbers of a text stand in lines, all of which must have as many, or none."""
+
+    def __init__(self, source: _Source) -> None:
+        self.source = source
+        self.n_lines = self.n_rows = self.columns = self.first_line = 0
+        self.begun = 0  # numbers of a line that goes on in the next piece
+
+    def add(self, start: int, piece: bytes, n_numbers: int) -> None:
+        """Count the rows of a piece without comments."""
+        n_rows = n_numbers // self.columns if self.columns else 0
+        if not self.begun and _are_usual_rows(piece, n_rows, self.columns, n_numbers):
+            self.n_lines += n_rows
+            self.n_rows += n_rows
+            return
+        lengths = _lengths_of_lines(piece)
+        lengths[0] += self.begun
+        whole = lengths[:-1]
+        if not self.columns and whole.any():
+            first = int(np.flatnonzero(whole)[0])
+            self.columns, self.first_line = int(whole[first]), self.n_lines + first + 1
+        is_odd = (lengths != self.columns) & (lengths != 0)
+        is_odd[-1] = lengths[-1] > self.columns > 0
+        if is_odd.any():
+            raise self._error(start, piece, int(np.flatnonzero(is_odd)[0]), lengths)
+        self.n_lines += len(whole)
+        self.n_rows += int(np.count_nonzero(whole))
+        self.begun = int(lengths[-1])
+
+    def _error(self, start: int, piece: bytes, line: int, lengths: NDArray[np.intp]) -> BadFile:
+        """Return an error that shows the first number too many, or where one is missing."""
+        lines = piece.split(b"\n")
+        tokens = list(_TOKEN.finditer(lines[line]))
+        expected = self.columns - (self.begun if line == 0 else 0)
+        ends = [0, *(token.end() for token in tokens)]
+        column = tokens[expected].start() if len(tokens) > expected else ends[-1]
+        return self.source.error(
+            start + sum(len(before) + 1 for before in lines[:line]) + column,
+            f"the number of values is {lengths[line]}, but {self.columns} in line "
+            f"{self.first_line}, and no header gives the shape",
         )
-    return (len(rows), columns) if len(rows) > 1 else (columns,)
+
+    def shape(self) -> tuple[int, ...]:
+        """Return the shape of what was added."""
+        if not self.n_rows:
+            raise BadFile(f"{self.source.name}: holds no numbers")
+        return (self.n_rows, self.columns) if self.n_rows > 1 else (self.columns,)
 
 
-def _lengths_of_lines(source: _Source) -> NDArray[np.intp]:
-    """Return how many tokens each line has, comments left out."""
-    n_tokens, up_to_lines = 0, []
-    for _, block in _blocks(source):
-        characters = np.frombuffer(b" %b" % block, np.uint8)
-        blank, is_end = characters <= ord(" "), characters[1:] == ord("\n")
-        starts_and_ends = np.flatnonzero((blank[:-1] > blank[1:]) | is_end)
-        ends = np.flatnonzero(is_end[starts_and_ends])
-        up_to_lines.append(n_tokens + ends - np.arange(len(ends)))
-        n_tokens += len(starts_and_ends) - len(ends)
-    return np.diff(np.concatenate([*up_to_lines, [n_tokens]]), prepend=0)
-
-
-def _end_of_row(source: _Source, line: int, columns: int) -> int:
-    """Return the offset of the first token too many in a line, or of where one is missing."""
-    lines = source.data.split(b"\n", line + 1)[: line + 1]
-    tokens = list(_TOKEN.finditer(lines[-1].split(b"#", 1)[0]))
-    column = tokens[columns].start() if len(tokens) > columns else tokens[-1].end()
-    return sum(len(before) + 1 for before in lines[:-1]) + column
-
-
-def _blocks(source: _Source) -> Iterator[tuple[int, bytes]]:
-    """Yield pieces of about `BLOCK` bytes, cut between tokens, and their offsets."""
-    # Blanks instead of comments keep the offsets.
-    head = _COMMENT.sub(
-        lambda comment: b" " * len(comment[0]), source.data[: source.end_of_comments]
+def _are_usual_rows(piece: bytes, n_rows: int, columns: int, n_numbers: int) -> bool:
+    """Tell quickly whether one character follows each number, the end of a line after each row."""
+    characters = np.frombuffer(piece, np.uint8)
+    blanks = np.flatnonzero(characters <= ord(" "))
+    return (
+        len(blanks) == n_numbers == n_rows * columns
+        and np.count_nonzero(characters == ord("\n")) == n_rows
+        and bool((characters[blanks[columns - 1 :: columns]] == ord("\n")).all())
     )
-    for text, start in ((head, 0), (source.data, len(head))):
-        while start < len(text):
-            blank = _BLANK.search(text, start + BLOCK)
-            end = blank.end() if blank else len(text)
-            yield start, text[start:end]
-            start = end
 
 
-def _read_block(source: _Source, start: int, block: bytes, dtype: np.dtype[Any]) -> NDArray[Any]:
-    try:
-        return numerals.parse(block, dtype)
-    except numerals.BadNumeral as error:
-        raise source.error(start + error.offset, str(error)) from None
+def _lengths_of_lines(piece: bytes) -> NDArray[np.intp]:
+    """Return how many numbers each line has; the last is what follows the last end of a line."""
+    characters = np.frombuffer(b" %b" % piece, np.uint8)
+    blank, is_end = characters <= ord(" "), characters[1:] == ord("\n")
+    starts_and_ends = np.flatnonzero((blank[:-1] > blank[1:]) | is_end)
+    ends = np.flatnonzero(is_end[starts_and_ends])
+    return np.diff(ends, prepend=-1, append=len(starts_and_ends)) - 1
 
 
 # writing ---------------------------------------------------------------------------------------
@@ -454,8 +532,8 @@ def write(
     OSError
         If the folder cannot be written.
     """
-    text = format_array(array, comments=comments, fmt=fmt, origin=_origin(path))
-    move_into_place(Path(path), text.encode("utf-8", "backslashreplace"))
+    head = _head(array, comments, fmt, _origin(path)).encode("utf-8", "backslashreplace")
+    move_into_place(Path(path), itertools.chain([head], _rows(array, fmt)))
 
 
 def format_array(
@@ -508,6 +586,14 @@ def format_array(
     3.0 nan
     <BLANKLINE>
     """
+    head = _head(array, comments, fmt, origin or {})
+    return head + b"".join(_rows(array, fmt)).decode("ascii")
+
+
+def _head(
+    array: NDArray[Any], comments: Sequence[str], fmt: str | None, origin: Mapping[str, str]
+) -> str:
+    """Return what stands before the numbers of an array that can be written."""
     array = np.asarray(array)
     dtype = array.dtype.newbyteorder("=")
     if dtype not in _DTYPES:
@@ -517,12 +603,11 @@ def format_array(
     dims = {f"DIM:{axis}": str(length) for axis, length in enumerate(array.shape)}
     parts = [
         _comment_lines(comments),
-        _header({**(origin or {}), "SHAPE": _format_shape(array.shape), "DATATYPE": dtype.name}),
+        _header({**origin, "SHAPE": _format_shape(array.shape), "DATATYPE": dtype.name}),
         _header({"DTYPE": dtype.name, "NDIM": str(array.ndim), **dims}),
-        _rows(array.astype(np.uint8 if dtype.kind == "b" else dtype, copy=False), fmt),
     ]
     texts = ["\n".join(lines) for lines in parts]
-    return "\n\n".join(text for text in texts if text) + "\n"
+    return "\n\n".join(text for text in texts if text) + ("\n\n" if array.size else "\n")
 
 
 def _check_format(fmt: str, array: NDArray[Any]) -> None:
@@ -550,16 +635,17 @@ def _format_shape(shape: tuple[int, ...]) -> str:
     return str(shape).replace(" ", "")
 
 
-def _rows(array: NDArray[Any], fmt: str | None) -> Iterator[str]:
-    """Yield lines as long as the last dimension, an array of 0 or 1 dimensions in one."""
+def _rows(array: NDArray[Any], fmt: str | None) -> Iterator[bytes]:
+    """Yield rows as long as the last dimension, some at a time, or a row in pieces."""
+    array = np.asarray(array)
     length = max(1, array.shape[-1] if array.ndim > 1 else array.size)
-    line = " ".join([fmt or "%s"] * length)
-    numbers = array.reshape(-1)
-    step = max(1, BLOCK // length) * length
-    for start in range(0, numbers.size, step):
-        block = numbers[start : start + step]
-        values = block.tolist() if fmt else numerals.shortest(block)
-        yield "\n".join([line] * (len(values) // length)) % tuple(values)
+    rows = array.reshape(-1, length)
+    height = max(1, _NUMBERS // length)
+    for top, left in itertools.product(range(0, len(rows), height), range(0, length, _NUMBERS)):
+        block = rows[top : top + height, left : left + _NUMBERS]
+        block = block.astype(np.uint8 if block.dtype.kind == "b" else block.dtype.newbyteorder("="))
+        yield numerals.format_rows(block, fmt)
+        yield b"\n" if left + _NUMBERS >= length else b" "
 
 
 def _origin(path: Path | str) -> dict[str, str]:

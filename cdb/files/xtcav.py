@@ -90,7 +90,7 @@ def write(path: Path | str, data: dict[str, Any]) -> None:
     OSError
         If the folder cannot be written.
     """
-    move_into_place(Path(path), file_of(data))
+    move_into_place(Path(path), [file_of(data)])
 
 
 def file_of(data: Any) -> bytes:

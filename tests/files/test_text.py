@@ -1,7 +1,9 @@
 """Arrays as text: every dialect, every dtype bit for bit, and nothing hostile gets through."""
 
+import os
 import socket
 import sys
+import tracemalloc
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from cdb.errors import BadFile
+from cdb.files import numerals
 from cdb.files.text import (
     BLOCK,
     SHORT_FORMS,
@@ -277,6 +280,126 @@ def test_texts_longer_than_a_block_are_read_whole():
     assert_same_bits(parse(text), numbers)
 
 
+# pieces ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def short_blocks(monkeypatch):
+    """Let texts be read a few bytes at a time."""
+    return lambda size: monkeypatch.setattr("cdb.files.text.BLOCK", size)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["1.5", "22", "-3e1", "nan", " ", "\n", "\r", "\r\n", "\t", "# a\n", "#", "x", "\0"]
+        )
+    ).map("".join)
+    | st.sampled_from([BY_PYTHON, BY_PYTHON.replace("\n", "\r\n"), BY_CPP.format(dtype="int")]),
+    st.integers(1, 40),
+)
+def test_a_text_reads_the_same_in_pieces_of_any_size(text, size):
+    def outcome(size):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("cdb.files.text.BLOCK", size)
+            try:
+                array = parse(text)
+            except BadFile:
+                return "refused"
+        return array.dtype, array.shape, array.tobytes()
+
+    assert outcome(size) == outcome(10_000)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("# a\r\n1 2\r\n3 oops", "line 3, column 3"),
+        ("\ufeff# a\r1 2\r\r3 oops 4", "line 4, column 3"),
+        ("1 2 3 # DTYPE int8\n# DTYPE int16\n# NDIM 1 1", "line 3, column 1"),
+        ("1 2 3 4 5 6\n1 2 3 4 5 6 7 8 9\n", "line 2, column 13"),
+        ("\n1 2 3 4 5 6\n\n1 2 3 4", "line 4, column 8"),
+    ],
+)
+def test_an_error_is_placed_alike_in_pieces_of_any_size(short_blocks, text, place, size):
+    short_blocks(size)
+    with pytest.raises(BadFile, match=f"^x.data, {place}: "):
+        parse(text.encode(), "x.data")
+
+
+def test_rows_longer_than_a_piece_are_counted(short_blocks):
+    short_blocks(16)
+    row = " ".join(["1.25"] * 50)
+    assert parse(f"# none\n{row}\n\n{row}\n{row}").shape == (3, 50)
+    assert parse(row).shape == (50,)
+    with pytest.raises(BadFile, match="line 2, column 251: the number of values is 5[1-9], but 50"):
+        parse(f"{row}\n{row} 1.25 1.25 1.25 1.25 1.25 1.25 1.25 1.25\n")
+
+
+def test_a_comment_longer_than_a_piece_is_one_comment(short_blocks):
+    short_blocks(16)
+    text = f"1 2 # {'5 ' * 100}\n   #    {'-' * 100} 7\n# DTYPE {' ' * 100} int8\n3 4"
+    assert_same_bits(parse(text), np.array([[1, 2], [3, 4]], np.int8))
+
+
+def test_memory_is_that_of_the_array_and_some_pieces(tmp_path):
+    path = tmp_path / "0-end.data"
+    array = np.random.default_rng(5).normal(1000, 50, (1000, 600)).astype(np.float32)
+    tracemalloc.start()
+    try:
+        write(path, array)
+        _, to_write = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        again = read(path)
+        _, to_read = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert path.stat().st_size > 5_500_000
+    assert to_write < 3_000_000
+    assert to_read < array.nbytes + 3_000_000
+    assert_same_bits(again, array)
+
+
+def test_a_pipe_is_read_too():
+    read_end, write_end = os.pipe()
+    with os.fdopen(read_end), os.fdopen(write_end, "w") as file:
+        file.write(BY_PYTHON)
+        file.close()
+        assert read(f"/dev/fd/{read_end}").shape == (2, 2, 3)
+
+
+@pytest.mark.parametrize("change", ["shorter", "longer", "as long"])
+def test_a_file_that_is_written_while_it_is_read_is_no_array(tmp_path, monkeypatch, change):
+    path = tmp_path / "0-end.data"
+    path.write_text("1 2 3 4\n5 6 7 8\n")
+    os.utime(path, ns=(1, 1))
+    parse_block = numerals.parse
+
+    def write_meanwhile(block, dtype):
+        path.write_text(
+            {"shorter": "1", "longer": "9 " * 50, "as long": "8 7 6 5\n4 3 2 1\n"}[change]
+        )
+        return parse_block(block, dtype)
+
+    monkeypatch.setattr(numerals, "parse", write_meanwhile)
+    with pytest.raises(BadFile, match="0-end.data: was written while it was read; read it again"):
+        read(path)
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_read_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "0-end.data"
+    write(path, np.zeros(3))
+    parse_block = numerals.parse
+
+    def replace_meanwhile(block, dtype):
+        write(path, np.ones(4))
+        return parse_block(block, dtype)
+
+    monkeypatch.setattr(numerals, "parse", replace_meanwhile)
+    assert read(path).tolist() == [0, 0, 0]
+
+
 # errors ------------------------------------------------------------------------------------------
 
 
@@ -416,6 +539,17 @@ def test_header_and_rows_stand_as_in_the_old_files():
     old = BY_PYTHON.splitlines()
     assert text.splitlines()[:9] == [*old[7:15], ""]
     assert [line.split() for line in text.splitlines()[9:]] == [row.split() for row in old[15:]]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("fmt", [None, "%d"])
+@pytest.mark.parametrize("shape", [(17,), (3, 5), (2, 3, 4), (40, 1), (), (0, 3), (3, 0)])
+def test_rows_are_the_same_written_at_once_or_in_pieces(monkeypatch, dtype, fmt, shape):
+    array = np.arange(np.prod(shape, dtype=int)).reshape(shape).astype(dtype)
+    whole = format_array(array, fmt=fmt)
+    monkeypatch.setattr("cdb.files.text._NUMBERS", 4)
+    assert format_array(array, fmt=fmt) == whole
+    assert_same_bits(parse(whole), array)
 
 
 def test_one_dimension_is_one_line():
