@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +28,7 @@ def parser(says: str, today: str) -> argparse.ArgumentParser:
     made.add_argument("-c", "--dircalib", help="calib folder [SIT_PSDM_DATA/INS/exp/calib]")
     made.add_argument("-R", "--runrange", default="0-end", help="runs [%(default)s]")
     made.add_argument("-D", "--deploy", action="store_true", help="deploy; else only tell")
-    made.add_argument("-l", "--loglev", help="DEBUG, INFO, WARNING, ERROR")
+    made.add_argument("-l", "-L", "--loglev", "--logmode", help="DEBUG, INFO, WARNING, ERROR")
     made.add_argument("--id", action="append", default=[], help="ids of panels, if no data say")
     add_modes(made)
     return made
@@ -55,8 +56,14 @@ def standard_calib(experiment: str) -> Path:
     Raises
     ------
     SystemExit
-        If that is not set.
+        If that is not set, or there can be no such experiment.
     """
+    from cdb.names import check_experiment
+
+    try:
+        check_experiment(experiment)
+    except CalibError as error:
+        stop(str(error))
     root = os.environ.get("SIT_PSDM_DATA")
     if not root:
         stop("where is the tree? give it with -c, or set SIT_PSDM_DATA")
@@ -73,6 +80,16 @@ def dataset(said: argparse.Namespace) -> str:
     if not said.exp or not said.run:
         return ""
     return f"exp={said.exp}:run={said.run}{said.dsnamex}"
+
+
+def dataset_of_run(said: argparse.Namespace, number: int) -> str:
+    """Return the raw data of a run that stands in place of a time."""
+    whole = str(said.dsnamex)
+    if whole.startswith("exp="):
+        return re.sub(r":run=[^:]*", f":run={number}", whole)
+    if not said.exp or (whole and not whole.startswith(":")):
+        stop(f"-t {number} is a run, and -e and -x do not say where it is; give its time with -t")
+    return f"exp={said.exp}:run={number}{whole}"
 
 
 def repository_words(said: argparse.Namespace) -> list[str]:
@@ -105,8 +122,10 @@ def jungfrau_in(said: argparse.Namespace) -> argparse.Namespace:
     return said
 
 
-def deploy(said: argparse.Namespace, name: str, *words: str, repo: bool = True) -> NoReturn:
-    """Run ``cdb deploy NAME`` to the tree that was said."""
+def deploy(
+    said: argparse.Namespace, name: str, *words: str, repo: bool = True, tells: bool = False
+) -> NoReturn:
+    """Run ``cdb deploy NAME`` to the tree that was said; one that tells has nothing to write."""
     if not said.det:
         stop("for which detector? give its source with -d")
     if not said.exp and not said.dircalib:
@@ -114,7 +133,9 @@ def deploy(said: argparse.Namespace, name: str, *words: str, repo: bool = True) 
     calib = said.dircalib or str(standard_calib(said.exp))
     where = ["--calib", calib, "-d", said.det, "-r", said.runrange, *when(said), *modes(said)]
     where += repository_words(said) if repo else []
-    run(said, "deploy", name, *where, *words, "--yes" if said.deploy else "--dry-run")
+    if not (said.deploy or tells):
+        output.say("note: nothing is written without -D")
+    run(said, "deploy", name, *where, "--yes" if said.deploy else "--dry-run", *words)
 
 
 def when(said: argparse.Namespace) -> list[str]:
@@ -125,7 +146,7 @@ def when(said: argparse.Namespace) -> list[str]:
     stamp, number = said.tstamp, run_of_stamp(said.tstamp)
     if number is not None:
         try:
-            stamp = stamp_of_run(f"exp={said.exp}:run={number}{said.dsnamex}", number)
+            stamp = stamp_of_run(dataset_of_run(said, number), number)
         except CalibError as error:
             stop(str(error), 1)
     data = dataset(said)

@@ -1,5 +1,6 @@
 """Constants of LCLS-I's repository: the newest that are not later than a time."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -148,7 +149,8 @@ def _missing(
     ctype: str, asked: Asked, folders: Sequence[Path], later: int, there: Path | None, *,
     default: bool,
 ) -> str:  # fmt: skip
-    where = " and ".join(str(folder) for folder in folders if folder.is_dir()) or str(folders[0])
+    there_are = [str(folder) for folder in folders if os.path.isdir(folder)]
+    where = " and ".join(there_are or [str(folders[0])])
     sentence = f"no {ctype} of {asked.detector}{asked.before()} in {where}"
     if later:
         sentence += f"; there {'is 1' if later == 1 else f'are {later}'} of later times"

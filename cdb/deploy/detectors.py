@@ -1,17 +1,19 @@
 """Which constants are asked for: of which detector, made of which panels, of which time."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Self
 
 from cdb import lcls1_names, names
-from cdb.errors import BadFile, BadQuestion, BadRun, CalibError, NotFound
+from cdb.errors import BadFile, BadName, BadQuestion, BadRun, CalibError, NotFound, shown
 from cdb.files import repository
 
 # Of these the panels have ids that tell them from each other.
 WITH_IDS = ("epix100", "epix10k", "jungfrau")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Asked:
         """
         names.check_detector(detector)
         source = lcls1_names.source_in(detector)
-        known = tuple(one for each in ids for one in each.split("_") if one)
+        known = _checked(one for each in ids for one in each.split("_") if one)
         if not known and source is None and not names.is_short_name(detector):
             known = names.panel_ids(detector)
         asked = cls(source or detector, known)
@@ -134,6 +136,20 @@ class Asked:
     def before(self) -> str:
         """Return the time for a sentence."""
         return "" if self.stamp is None else f" at or before {self.stamp}"
+
+
+def _checked(ids: Iterable[str]) -> tuple[str, ...]:
+    """Return ids of panels if folders can be called by them, and each panel is there once."""
+    known: dict[str, None] = {}
+    for one in ids:
+        if not _ID.fullmatch(one):
+            raise BadName(
+                f"{shown(one)} is no id of a panel; these are made of letters, digits and -"
+            )
+        if one in known:
+            raise BadName(f"panel {shown(one)} is given twice; give each once, in their order")
+        known[one] = None
+    return tuple(known)
 
 
 def run_of_stamp(text: str | None) -> int | None:

@@ -101,10 +101,9 @@ def parse_stamp(text: str) -> str:
     ('20160318000000', '20160318190730')
     """
     if _STAMP.fullmatch(text):
-        stamp = text.ljust(_DIGITS, "0")
-        if _moment(stamp) is None:
+        if not _stamp_in(text):
             raise BadTime(f"{shown(text)} is no time; write the digits of YYYYmmddHHMMSS")
-        return stamp
+        return _stamp_in(text)
     try:
         return stamp_of(parse_time(text))
     except BadTime:
@@ -142,6 +141,12 @@ def time_of_stamp(stamp: str) -> datetime:
     if moment is None:
         raise BadTime(f"{shown(stamp)} is no time; write the digits of YYYYmmddHHMMSS")
     return moment
+
+
+def _stamp_in(field: str) -> str:
+    """Return the time that a part of a name says, 14 digits; empty if it says none."""
+    stamp = field.ljust(_DIGITS, "0") if _STAMP.fullmatch(field) else ""
+    return stamp if stamp and _moment(stamp) else ""
 
 
 def _moment(stamp: str) -> datetime | None:
@@ -232,7 +237,7 @@ def dated_files(folder: Path | str, pattern: str, report: Report = warn) -> list
     pattern : str
         The text, such as ``epix100a_0007_``.
     report : callable, optional
-        Called with files whose names hold the text and say no time; by default they are logged.
+        Called with what has such a name and says no time or is no file; by default it is logged.
 
     Returns
     -------
@@ -249,11 +254,14 @@ def dated_files(folder: Path | str, pattern: str, report: Report = warn) -> list
         stem, ending = os.path.splitext(name)
         if ending not in ENDINGS or pattern not in name:
             continue
-        field = [*stem.split("_", 3), "", ""][2]
-        if _STAMP.fullmatch(field):
-            found.append(Dated(Path(folder) / name, field.ljust(_DIGITS, "0")))
+        stamp = _stamp_in([*stem.split("_", 3), "", ""][2])
+        path = Path(folder) / name
+        if not stamp:
+            report(Skipped(path, "says no time as the third part of its name"))
+        elif not path.is_file():  # a pipe would be waited for
+            report(Skipped(path, "is no file, or a link that leads to none"))
         else:
-            report(Skipped(Path(folder) / name, "says no time as the third part of its name"))
+            found.append(Dated(path, stamp))
     found.sort(key=lambda file: file.path.name)
     return sorted(found, key=lambda file: file.stamp, reverse=True)
 
@@ -331,8 +339,8 @@ def panel_folder(
         rest = name.removeprefix(panel)
         if not name.startswith(panel) or not (rest == "" or rest[0] == "-") or not path.is_dir():
             continue
-        if rest == "" or _STAMP.fullmatch(rest[1:]):
-            found.append(Dated(path, rest[1:].ljust(_DIGITS, "0") if rest else ""))
+        if rest == "" or _stamp_in(rest[1:]):
+            found.append(Dated(path, _stamp_in(rest[1:])))
         else:
             report(Skipped(path, f"is of no panel {panel}: its name goes on with no time"))
     found.sort(key=lambda folder: folder.stamp)
@@ -602,12 +610,14 @@ def dettype_of(detector: str) -> str:
 
 
 def _names_in(folder: Path) -> list[str]:
-    """Return the names in a folder, sorted; none if it is not there."""
+    """Return the names in a folder, sorted; none if it is not there, or cannot be."""
     try:
         return sorted(os.listdir(folder))
     except FileNotFoundError:
         return []
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # the ids of sixteen panels
+            return []
         raise _cannot(folder, error) from None
 
 

@@ -130,6 +130,7 @@ def test_nothing_is_deployed_without_the_letter(run, calib):
     assert (code, files(calib)) == (0, [])
     assert "pixel_gain of CxiDs1.0:Opal1000.0 would be deployed" in out
     assert "runs: cdb deploy constants --calib" in err
+    assert "nothing is written without -D" in err
     code, out, _ = run("deploy_constants", *asked, "-D", "--dirmode", "2770", "--filemode", "660")
     path = folder(calib, OPAL, "pixel_gain") / "10-20.data"
     assert (code, stat.S_IMODE(path.stat().st_mode)) == (0, 0o660)
@@ -166,14 +167,19 @@ def test_the_time_of_a_run_is_read_from_its_data(run, calib, tmp_path):
     with h5py.File(tmp_path / "cxic00121-r0007.h5", "w") as file:
         file["CxiDs1.0:Opal1000.0/raw"] = np.zeros((2, 3, 4), "u2")
         file["timestamp"] = 1_600_000_000 * 10**9 + np.arange(2)
-    for words in (("-r", "7"), ("-t", "7")):
-        code, out, err = run("deploy_constants", *asked, *words, "-x", f":dir={tmp_path}")
+    whole = f"exp=cxic00121:run=9:dir={tmp_path}"
+    for words in (("-r", "7"), ("-t", "7"), ("-t", "7", "-L", "INFO", "-x", whole)):
+        code, out, err = run("deploy_constants", "-x", f":dir={tmp_path}", *asked, *words)
         assert (code, "would be deployed" in out) == (0, True), err
+    for words in (("-x", "some.h5"), ()):
+        code, _, err = run("deploy_constants", "-d", OPAL, "-c", calib, "-t", "7", *words)
+        assert (code, "do not say where it is" in err) == (2, True)
 
 
 def test_what_is_not_said_is_asked_for(run, monkeypatch):
     assert "give its source with -d" in run("deploy_constants", "-e", "cxic00121")[2]
     assert "for which experiment" in run("deploy_constants", "-d", OPAL)[2]
+    assert "experiment '../x'" in run("deploy_constants", "-e", "../x", "-d", OPAL)[2]
     assert run("deploy_constants", "-e", "cxic00121", "-d", OPAL, *TIME, "-C", "peds")[0] == 2
     monkeypatch.delenv("SIT_PSDM_DATA")
     assert "where is the tree" in run("deploy_constants", "-e", "cxic00121", "-d", OPAL)[2]
@@ -230,7 +236,10 @@ def test_what_nobody_says_of_gains_is_asked_for(run):
 
 def test_a_common_mode_is_told_and_deployed(run, calib):
     asked = ("-e", "cxic00121", "-d", CSPAD)
-    assert run("common_mode", *asked, "-r", "9")[0] == 1
+    code, _, err = run("common_mode", *asked, "-r", "9")
+    assert (code, "-D" in err) == (1, False)
+    code, out, _ = run("common_mode", *asked, "-R", "9-end", "1", "-25", "25", "100")
+    assert (code, out.startswith("1 -25 25 100 for cspad:")) == (0, True)
     assert run("common_mode", *asked, "-R", "9-end", "1", "25", "25", "100")[0] == 0
     assert files(calib) == []
     assert run("common_mode", *asked, "-R", "9-end", "1", "25", "25", "100", "-D")[0] == 0

@@ -76,6 +76,16 @@ def test_a_default_is_taken_when_asked_for_only(constants):
         found.from_repository(constants, opal, "rms", default=True)
 
 
+def test_more_panels_than_a_name_of_a_folder_can_hold_have_none_of_their_own(constants):
+    ids = [f"{n:010}-" * 6 + f"{n:010}" for n in range(16)]
+    (constants / "epix10ka2m").mkdir()
+    for ctype in ("gain", "status_extra"):
+        with pytest.raises(NotFound, match="no "):
+            found.from_repository(
+                constants, Asked.of("MfxEndstation.0:Epix10ka2M.0", ids=ids), ctype
+            )
+
+
 def test_rows_of_all_panels_become_the_detectors_shape(constants):
     folder = constants / "cspad" / "default"
     folder.mkdir(parents=True)

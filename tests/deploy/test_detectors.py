@@ -24,6 +24,12 @@ def test_a_source_is_called_by_its_name_or_by_its_ids():
         Asked.of("../etc")
 
 
+@pytest.mark.parametrize("ids", [["../39-99"], ["1-2", "1-2"], ["1-2_1-2"], ["a b"], [".."]])
+def test_what_is_no_id_of_a_panel_is_refused(ids):
+    with pytest.raises(BadName, match="no id of a panel|twice"):
+        Asked.of(EPIX, ids=ids)
+
+
 @pytest.mark.parametrize(
     ("detector", "dettype"),
     [(EPIX, "epix100a"), ("AmoEnd.0:DualAndor.0", "andor3d"), ("X.0:OceanOptics.0", "oceanoptics"),
