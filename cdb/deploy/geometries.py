@@ -16,6 +16,7 @@ from cdb.geometry.tree import Geometry, Key, Part
 CTYPE = "geometry"
 # Of a rayonix, unbinned [um]: 85.00 mm for 1920 pixels.
 RAYONIX_PIXEL = 44.271
+RAYONIX = "rayonix"
 _MATRIX = "MTRX"
 
 
@@ -86,7 +87,7 @@ def from_repository(
     -------
     ready : Ready
         The newest of the detector's own that is not later; else ``<dettype>_default.data``; else
-        the package's. Its notes say which, if it is not the detector's own.
+        the package's. Its notes say which, if it is not the detector's own, and where it is placed.
 
     Raises
     ------
@@ -112,6 +113,12 @@ def from_repository(
         text = tree.format(geometry)
         notes = ("the default of the package: good for a picture, not for an experiment",)
     placed = place(geometry, placement)
+    if placed != geometry:
+        given = ", ".join(f"{name} {value}" for name, value in placement.given().items())
+        notes = (*notes, f"placed: {given}")
+    if asked.dettype == RAYONIX and placement.matrix is None:
+        segments = " and ".join(dict.fromkeys(p.name for p in placed.parts if _is_matrix(p)))
+        notes = (*notes, f"{segments} stays as it is; if frames are binned otherwise, --matrix")
     told = {**placement.given(), **({"panels": list(asked.ids)} if asked.ids else {})}
     if placed == geometry:
         return Ready(CTYPE, text, files, told, None, notes, copied=bool(files))
@@ -207,13 +214,17 @@ def _with_matrix(geometry: Geometry, matrix: tuple[int, int, int]) -> Geometry:
         raise BadQuestion("rows, columns and binning of a rayonix are whole numbers from 1 on")
     pixel = f"{RAYONIX_PIXEL * binning:.3f}"
     name = f"{_MATRIX}:V2:{rows}:{columns}:{pixel}:{pixel}"
-    if not any(part.name.startswith(_MATRIX) for part in geometry.parts):
+    if not any(map(_is_matrix, geometry.parts)):
         raise BadQuestion(f"there is no segment {_MATRIX} in this geometry; leave --matrix out")
 
     def changed(part: Part) -> Part:
-        return replace(part, name=name) if part.name.startswith(_MATRIX) else part
+        return replace(part, name=name) if _is_matrix(part) else part
 
     return replace(geometry, parts=tuple(map(changed, geometry.parts)))
+
+
+def _is_matrix(part: Part) -> bool:
+    return part.name.startswith(_MATRIX)
 
 
 # Links -----------------------------------------------------------------------------------------

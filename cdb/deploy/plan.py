@@ -99,7 +99,8 @@ class Plan:
     calib : Path or None
         The tree.
     comment : str
-        Kept with the constants; in a tree by HISTORY, which also tells the notes on them.
+        Kept with the constants; in a tree by HISTORY, which also tells the notes on them, and what
+        they were made from.
     source : mapping
         What else the documents say that the constants were made from: the command, the software.
     modes : Modes
@@ -245,7 +246,7 @@ class Plan:
             return []
         made = []
         for ready in self.ready:
-            comment = "; ".join(filter(None, [self.comment, *ready.notes]))
+            comment = "; ".join(filter(None, [self.comment, ready.origin, *ready.notes]))
             deployment = Deployment(
                 self.calib, self.asked.source, ready.ctype, ready.file or ready.data, self.runs,
                 comment=comment, modes=self.modes, report=self.report,

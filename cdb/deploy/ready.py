@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,6 +73,15 @@ class Ready:
     def file(self) -> Path | None:
         """The file that a tree may get as it is."""
         return self.files[0].path if self.copied else None
+
+    @property
+    def origin(self) -> str:
+        """What it was made from, in a few words; empty if a tree gets the file as it is."""
+        if self.copied or not self.files:
+            return ""
+        paths = [str(file.path) for file in self.files]
+        several = f"{len(paths)} files in {os.path.commonpath(paths)}"
+        return f"from {several if paths[1:] else paths[0]}"
 
     def as_source(self) -> dict[str, Any]:
         """Return what its document says that it was made from."""

@@ -82,7 +82,8 @@ def test_a_placed_geometry_says_so_and_keeps_all_else(geometry):
     assert (camera.rot_z, camera.rot_y, camera.rot_x, camera.tilt_z) == (90, 5, 6, 0.5)
     assert not ready.copied
     told = ready.as_source()["parameters"]
-    assert told == {"parent": "IP2", "z": -100000.25, "rot_z": 90}
+    notes = ["placed: parent IP2, z -100000.25, rot_z 90"]
+    assert told == {"parent": "IP2", "z": -100000.25, "rot_z": 90, "notes": notes}
 
 
 def test_what_is_where_it_should_be_is_taken_as_it_is(geometry):
@@ -112,6 +113,17 @@ def test_a_rayonix_gets_the_segment_of_its_binning():
         place(tree.parse(text), Placement(matrix=(1920, 1920, 0)))
     with pytest.raises(BadQuestion, match="no segment MTRX"):
         place(defaults.default_for("cspad"), Placement(matrix=(1920, 1920, 2)))
+
+
+def test_a_rayonix_of_which_nobody_says_the_binning_keeps_its_segment_and_it_is_said(geometry):
+    (geometry / "rayonix").mkdir()
+    text = "IP 0 MTRX:V2:3840:3840:44.271:44.271 0 0 0 0 0 0 0 0 0 0\n"
+    (geometry / "rayonix" / "rayonix_default.data").write_text(text)
+    asked = Asked.of("MfxEndstation.0:Rayonix.0")
+    ready = from_repository(geometry, asked)
+    assert "MTRX:V2:3840:3840:44.271:44.271 stays as it is" in ready.notes[-1]
+    ready = from_repository(geometry, asked, Placement(matrix=(1920, 1920, 2)))
+    assert ready.notes[-1] == "placed: matrix [1920, 1920, 2]"
 
 
 # Links -----------------------------------------------------------------------------------------

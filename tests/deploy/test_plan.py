@@ -109,6 +109,18 @@ def test_the_source_of_a_document_has_all(plan, db, calib, tmp_path):
     assert path.read_bytes() == file.read_bytes()
 
 
+def test_history_says_what_was_made_from_which_files(plan, calib, tmp_path):
+    files = []
+    for name in ("g0.txt", "g1.txt"):
+        text.write(tmp_path / name, GAIN)
+        files.append(digested(tmp_path / name))
+    made = [Ready("pixel_gain", GAIN, tuple(files)), Ready("pixel_offset", OFFSET, (files[0],))]
+    plan(made, db=None).commit()
+    folders = [lcls1.folder_of(calib, OPAL, ready.ctype) for ready in made]
+    told = [record.comment for folder in folders for record in lcls1.read_history(folder)]
+    assert told == [f"from 2 files in {tmp_path}", f"from {tmp_path}/g0.txt"]
+
+
 def test_a_file_that_changed_since_it_was_read_is_not_deployed(plan, db, calib, tmp_path):
     file = tmp_path / "gain.txt"
     text.write(file, GAIN)
