@@ -5,11 +5,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from cdb import lcls1_names, names
 from cdb.errors import BadFile, BadName, BadQuestion, BadRun, CalibError, NotFound, shown
 from cdb.files import repository
+
+if TYPE_CHECKING:
+    from cdb.readers.frames import Run, Source
 
 # Of these the panels have ids that tell them from each other.
 WITH_IDS = ("epix100", "epix10k", "jungfrau")
@@ -121,10 +124,7 @@ class Asked:
 
         with readers.open_run(run) as opened:
             begin = opened.begin
-            try:
-                source = opened.source(self.detector)
-            except NotFound:
-                source = opened.source(None)
+            source = self._source_among(opened)
             ids = self.ids or tuple(run_facts.panels_of(opened, source))
         if self.stamp is not None:
             return replace(self, ids=ids, shape=source.shape)
@@ -132,6 +132,18 @@ class Asked:
             raise NotFound(f"{run} does not say when it began; give the time with -t")
         stamp = repository.stamp_of(begin)
         return replace(self, ids=ids, stamp=stamp, time=begin, shape=source.shape)
+
+    def _source_among(self, opened: "Run") -> "Source":
+        """Return the source of raw data that is the detector; not one that says to be another."""
+        try:
+            return opened.source(self.detector)
+        except NotFound:
+            only = opened.source(None)
+            other = lcls1_names.source_in(only.name.partition("/")[0])
+            is_same_type = other is not None and repository.dettype_of(other) == self.dettype
+            if other is not None and (self.source is not None or not is_same_type):
+                raise
+            return only
 
     def before(self) -> str:
         """Return the time for a sentence."""

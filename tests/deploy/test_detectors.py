@@ -57,6 +57,18 @@ def test_a_time_is_said_or_read_from_raw_data(tmp_path):
     assert stamp_of_run(dataset, 12) == told.stamp
 
 
+def test_ids_are_not_those_of_another_detector_that_is_alone_in_the_data(tmp_path):
+    epix = str(
+        writers.translated(
+            tmp_path / "xcsx31116-r0012.h5", {0: 2}, config=writers.epix_config([1] * 4, 12)
+        )
+    )
+    for other in ("XcsEndstation.0:Epix10ka.2", OPAL, "opal1000_000001"):
+        with pytest.raises(NotFound, match=r"no source of frames .*there are: .*Epix10ka\.1"):
+            Asked.of(other, run=epix)
+    assert Asked.of("epix10ka_000001", run=epix).ids
+
+
 def test_data_that_cannot_be_read_name_the_way_out(tmp_path):
     with pytest.raises(BadFile, match="or give the time with -t and ids with --id"):
         Asked.of(EPIX, run=str(tmp_path / "none.h5"))
