@@ -149,7 +149,8 @@ def when(said: argparse.Namespace) -> list[str]:
             stamp = stamp_of_run(dataset_of_run(said, number), number)
         except CalibError as error:
             stop(str(error), 1)
-    data = dataset(said)
+    # Data that are asked for nothing but their time were asked already.
+    data = "" if stamp and getattr(said, "backwrd", False) else dataset(said)
     told = ["-t", stamp] if stamp else []
     # What is given need not be looked for in data that are large, or far away.
     needed = not stamp or not (ids or not _has_ids(said.det or ""))

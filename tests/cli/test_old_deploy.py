@@ -196,6 +196,24 @@ def test_a_geometry_is_placed_by_the_old_options(run, calib):
     assert (made.parts[-1].z0, made.parts[-1].rot_z) == (-100000, 90)
 
 
+def test_by_the_source_no_ids_are_asked_of_the_data(run, calib, tmp_path):
+    epix = "CxiDs1.0:Epix100a.0"
+    home = tmp_path / "site" / "detector" / "calib" / "geometry" / "epix100a"
+    home.mkdir()
+    with h5py.File(tmp_path / "cxic00121-r0007.h5", "w") as file:
+        file[f"{epix}/raw"] = np.zeros((2, 704, 768), "u2")
+        file["timestamp"] = 1_600_000_000 * 10**9 + np.arange(2)
+    for year in (2018, 2022):
+        name = f"epix100a_CxiDs1-0-Epix100a-0_{year}0101.data"
+        (home / name).write_text(tree.format(defaults.default_for("epix100a")))
+    code, out, err = run(
+        "geometry_deploy_constants", "-e", "cxic00121", "-d", epix, "-r", "7", "-B",
+        "-x", f":dir={tmp_path}",
+    )  # fmt: skip
+    assert (code, "Epix100a-0_20180101.data" in out, "--raw" in err) == (0, True, False), err
+    assert run("geometry_deploy_constants", "-e", "cxic00121", "-d", epix, *TIME, "-B")[0] == 0
+
+
 def test_a_file_of_the_repository_gets_a_link(run, calib, tmp_path):
     asked = ("-e", "cxic00121", "-d", CSPAD, *TIME, "-a", "cspad_default.data")
     place = tmp_path / "site" / "detector" / "calib" / "geometry" / "cspad"
