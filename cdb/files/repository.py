@@ -385,7 +385,7 @@ def read_aliases(path: Path | str) -> list[Alias]:
     Raises
     ------
     BadFile
-        If a line is none, or gives an alias away again; the sentence names the line.
+        If a line is none; the sentence names the line.
     StoreRefused
         If the file may not be read.
     """
@@ -419,7 +419,7 @@ def parse_aliases(text: str, name: str = "aliases") -> list[Alias]:
     >>> found.alias, found.id, found.rest[1:3]
     ('0007', '39259-99657', ('xpptut15', 'r0260'))
     """
-    found: dict[str, Alias] = {}
+    found: dict[tuple[str, str], Alias] = {}
     for number, line in enumerate(text.split("\n"), 1):
         fields = line.split()
         if not fields:
@@ -430,12 +430,7 @@ def parse_aliases(text: str, name: str = "aliases") -> list[Alias]:
                 "0007 3925999616-0996579585 2022-09-01T12:00:00 you"
             )
         alias, id_, *rest = fields
-        if alias in found and found[alias].id != id_:
-            raise BadFile(
-                f"{name}, line {number}: alias {alias} is given away in line {found[alias].line} "
-                "already; mend the file by hand, one of them needs another number"
-            )
-        found.setdefault(alias, Alias(alias, id_, tuple(rest), number))
+        found.setdefault((alias, id_), Alias(alias, id_, tuple(rest), number))
     return list(found.values())
 
 
@@ -451,10 +446,13 @@ def alias_of(path: Path | str, id: str) -> str | None:  # noqa: A002 - the word 
 
     Raises
     ------
-    BadFile, StoreRefused
+    BadFile
+        If another id has the alias too: writers that did not wait for each other left such files.
+        As `read_aliases` does.
+    StoreRefused
         As `read_aliases` does.
     """
-    return _among(read_aliases(path), id)
+    return _among(read_aliases(path), id, path)
 
 
 def add_alias(
@@ -500,7 +498,7 @@ def add_alias(
         with _locked(path) as file:
             content = os.pread(file, os.fstat(file).st_size, 0)
             known = parse_aliases(content.decode("utf-8", "backslashreplace"), str(path))
-            alias = _among(known, id)
+            alias = _among(known, id, path)
             if alias is not None:
                 return alias
             alias = f"{max((int(one.alias) for one in known), default=0) + 1:04}"
@@ -525,8 +523,15 @@ def _line(
     return " ".join([*words, *more, actor().login])
 
 
-def _among(known: Sequence[Alias], id_: str) -> str | None:
-    return next((one.alias for one in known if one.id == id_), None)
+def _among(known: Sequence[Alias], id_: str, path: Path | str) -> str | None:
+    own = next((one for one in known if one.id == id_), None)
+    other = next((one for one in known if own and one.alias == own.alias and one.id != id_), None)
+    if own is not None and other is not None:
+        raise BadFile(
+            f"{path}: alias {own.alias} is given away twice, in the lines {own.line} and "
+            f"{other.line}; mend the file by hand, one of them needs another number"
+        )
+    return own.alias if own else None
 
 
 @contextlib.contextmanager

@@ -163,12 +163,23 @@ def test_aliases_are_read_with_all_their_words(aliases):
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("0001 1-2\nx 3-4\n", 2), ("1 2\n", 1), ("\n\n0001\n", 3), ("0001 1-2\n0001 3-4\n", 2)],
+    [("0001 1-2\nx 3-4\n", 2), ("1 2\n", 1), ("\n\n0001\n", 3)],
 )
 def test_an_odd_line_is_named(aliases, text, line):
     aliases.write_text(text)
     with pytest.raises(BadFile, match=f"aliases.txt, line {line}: "):
         repository.read_aliases(aliases)
+
+
+def test_a_number_given_away_twice_stops_only_those_who_have_it(aliases):
+    aliases.write_text("0001 1-2\n0002 3-4\n0002 5-6\n0001 1-2\n")
+    assert repository.alias_of(aliases, "1-2") == "0001"
+    for id_ in ("3-4", "5-6"):
+        with pytest.raises(BadFile, match="alias 0002 is given away twice, in the lines"):
+            repository.alias_of(aliases, id_)
+        with pytest.raises(BadFile, match="mend the file by hand"):
+            repository.add_alias(aliases, id_)
+    assert repository.add_alias(aliases, "7-8") == "0003"
 
 
 def test_a_new_id_gets_the_next_number_and_a_known_one_its_own(aliases):
