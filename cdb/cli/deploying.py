@@ -81,8 +81,10 @@ class Deploying:
         asks = not (self.yes or self.dry_run)
         rehearsed = plan.rehearse() if self.dry_run or asks else []
         replaced = any(change.replaced for change in rehearsed)
-        if self.dry_run or (asks and replaced):
-            _print(rehearsed, plan, dry_run=True, as_json=self.as_json and self.dry_run)
+        if self.dry_run or (asks and replaced and not self.as_json):
+            _print(rehearsed, plan, dry_run=True, as_json=self.as_json)
+        elif asks:
+            _say_replaced(rehearsed)  # where it does not disturb the JSON
         if self.dry_run:
             return
         if asks and replaced:
@@ -224,6 +226,13 @@ def _print(
             _tell(_fields(change, plan, dry_run=dry_run))
             if change.is_new:
                 output.table(_rows(change))
+
+
+def _say_replaced(changes: "Sequence[Change]") -> None:
+    """Say which runs would get another constant than now."""
+    for change in changes:
+        for first, last, before, after in change.replaced:
+            output.say(f"{change.ready.ctype}, runs {_span(first, last)}: {before} -> {after}")
 
 
 def _tell(fields: dict[str, Sequence[str]]) -> None:

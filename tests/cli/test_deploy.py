@@ -65,6 +65,14 @@ def test_who_takes_runs_from_another_constant_is_asked(site, cdb, db):
     assert db.head == head + 2
 
 
+def test_a_question_does_not_disturb_the_json(site, cdb):
+    assert cdb(*GAIN, "-r", "0-end").exit_code == 0
+    agreed = cdb(*GAIN, "-r", "5-end", "--json", input="y\n")
+    [row] = json.loads(agreed.stdout)
+    assert row["new"]
+    assert "pixel_gain, runs 5-end: 0-end, S 2 -> new" in agreed.stderr
+
+
 def test_a_rehearsal_leaves_nothing_behind(site, cdb, db, ask):
     told = cdb(*GAIN, "-r", "0-end", "--calib", "calib", "--store", "--dry-run")
     assert told.stdout.count("pixel_gain of ") == told.stdout.count("would be deployed") == 2
