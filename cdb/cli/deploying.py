@@ -41,6 +41,7 @@ class Deploying:
     comment: str | None
     gates: str | None
     modes: tuple[int, int, str | None]
+    short: bool
     dry_run: bool
     yes: bool
     as_json: bool
@@ -71,7 +72,7 @@ class Deploying:
             plan = Plan(
                 ready, asked, runs, db=db, experiment=self.experiment, dbsuffix=self.dbsuffix,
                 calib=self.calib, comment=self.comment or "", source=_source(),
-                modes=Modes(*self.modes), report=passed_over,
+                modes=Modes(*self.modes), short=self.short, report=passed_over,
             )  # fmt: skip
             self._carry_out(plan, db)
 
@@ -130,6 +131,8 @@ _OPTIONS = options.together(
     click.option("--store", is_flag=True, help="With --calib: to the store too."),
     options.comment,
     modes_,
+    click.option("--short", is_flag=True, help="In a tree: print the numbers of what was put"
+                 " together as the old programs did, which loses digits."),
     options.gates,
     options.dry_run,
     options.yes,
@@ -176,6 +179,7 @@ def deploying(command: Callable[..., Any]) -> Any:
         dirmode: int,
         filemode: int,
         unix_group: str | None,
+        short: bool,
         dry_run: bool,
         yes: bool,
         as_json: bool,
@@ -189,10 +193,12 @@ def deploying(command: Callable[..., Any]) -> Any:
                 f"{', '.join(beside)} is about a store, and --calib deploys to a tree; say --store "
                 "for both"
             )
+        if short and calib is None:
+            raise click.UsageError("--short is about the files of a tree; give one, --calib PATH")
         command(
             Deploying(
                 detector, ids, stamp, raw, runs, experiment, dbsuffix, calib, store, comment,
-                gates, (dirmode, filemode, unix_group), dry_run, yes, as_json, url,
+                gates, (dirmode, filemode, unix_group), short, dry_run, yes, as_json, url,
             ),
             **others,
         )  # fmt: skip

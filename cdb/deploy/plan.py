@@ -18,7 +18,7 @@ from cdb.database import Database
 from cdb.deploy.detectors import Asked
 from cdb.deploy.ready import Ready
 from cdb.errors import BadName, BadQuestion, NotFound, WrongState
-from cdb.files import lcls1
+from cdb.files import lcls1, text
 from cdb.files.lcls1 import CalibFile, Report, Span, warn
 from cdb.files.lcls1_deploy import Deployment, Done, Modes
 from cdb.stores.base import Progress
@@ -105,6 +105,9 @@ class Plan:
         What else the documents say that the constants were made from: the command, the software.
     modes : Modes
         Of what is new in a tree.
+    short : bool
+        Whether arrays are written to a tree as the old programs did, which loses digits; a file
+        that it gets as it is stays so.
     report : callable
         Called with files of a tree that are passed over.
     """
@@ -119,6 +122,7 @@ class Plan:
     comment: str = ""
     source: Mapping[str, Any] = field(default_factory=dict)
     modes: Modes = Modes()
+    short: bool = False
     report: Report = warn
 
     def __post_init__(self) -> None:
@@ -249,13 +253,19 @@ class Plan:
             comment = "; ".join(filter(None, [self.comment, ready.origin, *ready.notes]))
             deployment = Deployment(
                 self.calib, self.asked.source, ready.ctype, ready.file or ready.data, self.runs,
-                comment=comment, modes=self.modes, report=self.report,
+                comment=comment, fmt=self._format(ready), modes=self.modes, report=self.report,
             )  # fmt: skip
             sha256 = hashlib.sha256(deployment.data).hexdigest()
             if ready.file is not None and sha256 != ready.files[0].sha256:
                 raise WrongState(f"{ready.file} was changed since it was read; try again")
             made.append(deployment)
         return made
+
+    def _format(self, ready: Ready) -> str | None:
+        """Return how numbers are written to a tree; None for exactly."""
+        if not self.short or ready.copied or isinstance(ready.data, str):
+            return None
+        return text.short_format(ready.ctype, ready.data.dtype.kind)
 
 
 # In common -------------------------------------------------------------------------------------

@@ -125,33 +125,9 @@ def bytes_of(
         raise BadFile(f"{ctype} holds {type(data).__name__}, and a tree arrays and geometry")
     from cdb.files import text as array_text
 
-    fmt = short_format(ctype, data.dtype.kind) if short else None
+    fmt = array_text.short_format(ctype, data.dtype.kind) if short else None
     text = array_text.format_array(data, comments=_listed(facts.get("comments")), fmt=fmt)
     return text.encode("utf-8", "backslashreplace")
-
-
-def short_format(ctype: str, kind: str) -> str:
-    """Return how the old writers print a number.
-
-    Parameters
-    ----------
-    ctype : str
-        Type of the constant.
-    kind : str
-        Of the dtype, as numpy has it.
-
-    Examples
-    --------
-    >>> short_format("pixel_status", "u"), short_format("pixel_status", "f")
-    ('%4d', '%.3f')
-    """
-    from cdb.files.text import SHORT_FORMS
-
-    known = SHORT_FORMS.get(ctype, "")
-    whole = kind in "bui"
-    if known and (known[-1] == "d") == whole:
-        return known
-    return "%d" if whole else "%.3f"
 
 
 def digest_of(raw: bytes) -> str:

@@ -92,6 +92,28 @@ _SHAPE = re.compile(r"[(\[](\d{1,18}(,\d{1,18})*,?)?[)\]]")
 _FORMAT = re.compile(r"%[-+ 0]*\d*(\.\d+)?[diueEfFgG]")
 
 
+def short_format(ctype: str, kind: str) -> str:
+    """Return how the old writers print a number.
+
+    Parameters
+    ----------
+    ctype : str
+        Type of the constant.
+    kind : str
+        Of the dtype, as numpy has it.
+
+    Examples
+    --------
+    >>> short_format("pixel_status", "u"), short_format("pixel_status", "f")
+    ('%4d', '%.3f')
+    """
+    known = SHORT_FORMS.get(ctype, "")
+    whole = kind in "bui"
+    if known and (known[-1] == "d") == whole:
+        return known
+    return "%d" if whole else "%.3f"
+
+
 # reading ---------------------------------------------------------------------------------------
 
 

@@ -104,6 +104,7 @@ def test_a_tree_gets_the_file_as_it_is(site, cdb):
         ((*GAIN[:-1], "none", "-r", "0-end"), 1, "no folder none/opal1000; give the repository"),
         ((*GAIN[:-2], "-r", "0-end"), 2, "give --repo, or set SIT_ROOT"),
         (GAIN, 2, "for which runs? give -r"),
+        ((*GAIN, "-r", "0-end", "--short"), 2, "--short is about the files of a tree"),
         ((*GAIN, "-r", "9-5"), 1, "ends before it begins"),
         ((*GAIN, "-r", "0-end", "-t", "soon"), 1, "YYYYmmddHHMMSS"),
         ((*GAIN, "-r", "0-end", "-t", "2010"), 1, "is none; write YYYYmmddHHMMSS"),

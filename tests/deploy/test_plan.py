@@ -121,6 +121,24 @@ def test_history_says_what_was_made_from_which_files(plan, calib, tmp_path):
     assert told == [f"from 2 files in {tmp_path}", f"from {tmp_path}/g0.txt"]
 
 
+def test_numbers_are_short_in_a_tree_where_that_is_said(plan, db, calib, tmp_path):
+    array = np.full((4, 6), 1 / 3, "f4")
+    file = tmp_path / "gain.txt"
+    text.write(file, array)
+    ready = [
+        Ready("pixel_offset", array),
+        Ready("pixel_gain", array, (digested(file),), copied=True),
+    ]
+    plan(ready, short=True).commit()
+    assert seen(db, "pixel_offset")[0].tobytes() == array.tobytes()
+    path = lcls1.folder_of(calib, OPAL, "pixel_offset") / "7-end.data"
+    assert path.read_text().split()[-1] == "0.333333"
+    assert (lcls1.folder_of(calib, OPAL, "pixel_gain") / "7-end.data").read_bytes() == (
+        file.read_bytes()
+    )
+    assert [change.is_new for change in plan(ready, short=True).rehearse()] == [False] * 4
+
+
 def test_a_file_that_changed_since_it_was_read_is_not_deployed(plan, db, calib, tmp_path):
     file = tmp_path / "gain.txt"
     text.write(file, GAIN)
