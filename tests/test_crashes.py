@@ -24,7 +24,7 @@ from cdb.store_digest import StoreDigest, store_digest
 from cdb.stores import Store, open_store
 from cdb.stores.memory import MemoryStore
 from tests import workers
-from tests.workers import EPIX, EXPERIMENT
+from tests.workers import EPIX, EXPERIMENT, wait_until_stopped
 
 # Processes start from one that has everything loaded, in some ms.
 processes = multiprocessing.get_context("forkserver")
@@ -51,17 +51,6 @@ def start(call, *arguments):
     process = processes.Process(target=call, args=arguments)
     process.start()
     return process
-
-
-def wait_until_stopped(process, seconds: float = 20) -> None:
-    """Wait until a process has stopped itself."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        state = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
-        if state == "T":
-            return
-        time.sleep(0.005)
-    raise AssertionError("the process did not come to the step")
 
 
 def send(process, what: signal.Signals) -> None:

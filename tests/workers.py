@@ -175,3 +175,14 @@ def run_fsck(url: str) -> None:
             list(Check(db.journal, older_than=0).run())
         except CalibError as error:  # told by the exit code
             raise SystemExit(str(error)) from error
+
+
+def wait_until_stopped(process, seconds: float = 20) -> None:
+    """Wait until a process has stopped itself."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        state = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        if state == "T":
+            return
+        time.sleep(0.005)
+    raise AssertionError("the process did not come to the step")

@@ -28,6 +28,7 @@ from tests.stores.cache_workers import (
     read_payloads,
     serve,
 )
+from tests.workers import wait_until_stopped
 
 MB = 2**20
 SIZE = 64 * MB
@@ -202,6 +203,7 @@ def test_a_stopped_holder_is_waited_for_only_so_long(service, payloads):
     begin = time.monotonic()
     assert read(reader, payloads[0])
     assert 0.5 <= time.monotonic() - begin < 10
+    wait_until_stopped(holder)
     os.kill(holder.pid, signal.SIGCONT)
     holder.join(60)
     assert said(service) == {"stops": 1, "right": 1}
@@ -226,6 +228,7 @@ def test_a_stopped_holder_whose_part_was_swept_has_its_bytes(service, payloads):
     holder = start(hold, str(service), payloads[0], "stop")
     wait_for(service, "stops")
     opened(service).cache.sweep(older_than=-1)
+    wait_until_stopped(holder)
     os.kill(holder.pid, signal.SIGCONT)
     holder.join(60)
     assert holder.exitcode == 0
