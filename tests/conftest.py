@@ -12,7 +12,7 @@ from cdb.stores import Store, open_store
 from cdb.stores.cache import Cache
 from cdb.stores.cached import CachedStore
 from cdb.stores.memory import MemoryStore
-from tests import mongo_server, service
+from tests import mongo_server, psana_clients, service
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 EPIX = "epix_000001"
@@ -39,6 +39,17 @@ def server_can_start() -> None:
             raise
         pytest.skip(f"no MongoDB server for tests: {reason}")
     stop()
+
+
+@pytest.fixture(scope="session")
+def psana_python() -> str:
+    """The Python of psana's environment; skips, with the reason, where it cannot be had."""
+    try:
+        return psana_clients.python()
+    except psana_clients.Unavailable as reason:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(reason))
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Masks, common mode, calibrated frames, photons: the numbers of the real psana 4.3.4."""
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import numpy as np
 import pytest
 
 from cdb import calibration, common_mode, masks, photons
-from tests import psana_clients
 
 SCRIPT = """
 import sys
@@ -104,17 +102,11 @@ def given() -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def psana(given, tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+def psana(given, psana_python, tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
     """What psana answers; skips, with the reason, where it cannot be had."""
-    try:
-        python = psana_clients.python()
-    except psana_clients.Unavailable as reason:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(reason))
     folder: Path = tmp_path_factory.mktemp("psana")
     np.savez(folder / "given.npz", **given)
-    command = [python, "-c", SCRIPT, folder / "given.npz", folder / "found.npz"]
+    command = [psana_python, "-c", SCRIPT, folder / "given.npz", folder / "found.npz"]
     subprocess.run(command, check=True, timeout=120, capture_output=True)
     return dict(np.load(folder / "found.npz"))
 

@@ -15,7 +15,6 @@ import numpy as np
 
 from cdb.errors import BadFile, CalibError, shown
 
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
 MAX_OBJECTS = 100_000  # groups and datasets of a file
 MAX_DEPTH = 50  # groups inside each other
 MAX_PROMISED = 2**28  # bytes beyond those that a file really holds

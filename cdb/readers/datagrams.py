@@ -8,12 +8,13 @@ fit into each other never reaches psana, which would end the whole program.
 
 import mmap
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cdb.errors import BadFile, CalibError
+from cdb.errors import BadFile
+from cdb.readers.trouble import told
 
 _HEADER = struct.Struct("<QIIHHI")  # time, env; src, damage, type, extent
 _CONTAINER = struct.Struct("<IHHI")  # src, damage, type, extent
@@ -134,17 +135,6 @@ def nanoseconds(stamp: int) -> int:
     return ((stamp >> 32) + _1990) * 10**9 + (stamp & 0xFFFFFFFF)
 
 
-@contextmanager
-def readable(path: Path | str) -> Iterator[None]:
+def readable(path: Path | str) -> AbstractContextManager[None]:
     """Say in one sentence why a file cannot be read."""
-    try:
-        yield
-    except CalibError:
-        raise
-    except FileNotFoundError:
-        raise BadFile(f"there is no file {path}; give the path of a file") from None
-    except PermissionError:
-        raise BadFile(f"no permission to read {path}") from None
-    except _TROUBLE as error:
-        why = " ".join(str(error).split())[:300] or type(error).__name__
-        raise BadFile(f"{path} cannot be read as xtc2: {why}") from None
+    return told(path, "xtc2", _TROUBLE)

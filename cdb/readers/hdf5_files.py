@@ -3,7 +3,7 @@
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from cdb.errors import BadFile, CalibError
 from cdb.readers.frames import FRAME_BYTES, Block, Selection
+from cdb.readers.trouble import told
 
 # Files that are open at a time; a run may have hundreds.
 OPEN_FILES = 16
@@ -40,22 +41,9 @@ def h5py() -> Any:
     return h5py
 
 
-@contextmanager
-def readable(path: Path | str) -> Iterator[None]:
+def readable(path: Path | str) -> AbstractContextManager[None]:
     """Say in one sentence why a file cannot be read."""
-    try:
-        yield
-    except CalibError:
-        raise
-    except FileNotFoundError:
-        raise BadFile(f"there is no file {path}; give the path of a file") from None
-    except PermissionError:
-        raise BadFile(f"no permission to read {path}") from None
-    except _TROUBLE as error:
-        why = " ".join(str(error).split())[:300] or type(error).__name__
-        raise BadFile(
-            f"{path} cannot be read as HDF5, it may be cut short or damaged: {why}"
-        ) from (None)
+    return told(path, "HDF5, it may be cut short or damaged", _TROUBLE)
 
 
 def is_hdf5(path: Path) -> bool:

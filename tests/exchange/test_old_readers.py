@@ -1,15 +1,12 @@
 """psana 4.3.4 finds and reads in an exported tree what look-ups answer: one process of psana."""
 
 import json
-import os
 import subprocess
 
 import numpy as np
-import pytest
 
 from cdb.exchange.lcls1_export import Export
 from cdb.exchange.lcls1_import import Import
-from tests import psana_clients
 from tests.exchange.conftest import (
     CSPAD,
     EXPERIMENT,
@@ -41,24 +38,13 @@ print(json.dumps(told))
 """
 
 
-@pytest.fixture
-def python():
-    """The Python of psana's environment."""
-    try:
-        return psana_clients.python()
-    except psana_clients.Unavailable as reason:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(reason))
-
-
 def plain(found):
     if isinstance(found, np.ndarray):
         return [str(found.dtype), list(found.shape), found.tobytes().hex()]
     return None if found is None else found.encode("latin-1").hex()
 
 
-def test_psana_finds_and_reads_what_look_ups_answer(python, memory_db, calib, tmp_path):
+def test_psana_finds_and_reads_what_look_ups_answer(psana_python, memory_db, calib, tmp_path):
     # Of two spellings of the same runs psana takes either, as the folder's order has it.
     (calib / PEDESTALS / "8-9999.data").unlink()
     Import(memory_db, calib, EXPERIMENT).run()
@@ -77,7 +63,7 @@ def test_psana_finds_and_reads_what_look_ups_answer(python, memory_db, calib, tm
     folders = [f for f in folders_of(tmp_path / "calib") if not f.group.startswith("iStar")]
     asked = [(f.group, f.source, f.ctype, run) for f in folders for run in runs]
     done = subprocess.run(
-        [python, "-c", PROGRAM, json.dumps(asked)],
+        [psana_python, "-c", PROGRAM, json.dumps(asked)],
         cwd=tmp_path, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

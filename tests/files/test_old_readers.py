@@ -1,7 +1,6 @@
 """psana 4.3.4 reads what we write, and we read what it writes: one process of psana for all."""
 
 import json
-import os
 import random
 import subprocess
 
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 
 from cdb.files import formats, lcls1, text, xtcav
-from tests import psana_clients
 
 RNG = np.random.default_rng(4)
 ARRAYS = {
@@ -103,22 +101,12 @@ print(json.dumps(answer))
 
 
 @pytest.fixture(scope="module")
-def python():
-    try:
-        return psana_clients.python()
-    except psana_clients.Unavailable as reason:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(reason))
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("exchange")
 
 
 @pytest.fixture(scope="module")
-def told(python, folder):
+def told(psana_python, folder):
     """Write our files, let psana read them and write its own; give what it read."""
     for name in ("ours", "theirs"):
         (folder / name).mkdir()
@@ -129,7 +117,7 @@ def told(python, folder):
     xtcav.write(folder / "ours" / "xtcav", NESTED)
     rest = {name: value for name, value in NESTED.items() if name != "image"}
     done = subprocess.run(
-        [python, "-c", PROGRAM, *map(json.dumps, ([*ARRAYS], rest, LISTINGS, RUNS))],
+        [psana_python, "-c", PROGRAM, *map(json.dumps, ([*ARRAYS], rest, LISTINGS, RUNS))],
         cwd=folder, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -1,7 +1,6 @@
 """The numbers of LCLS's programs: psana's own where it has them, else recorded ones."""
 
 import json
-import os
 import subprocess
 from dataclasses import replace
 
@@ -13,7 +12,6 @@ from cdb.geometry.comparison import displacements
 from cdb.geometry.metrology import cspad2x2, cspad_cxi, cspad_xpp, epix10ka2m
 from cdb.geometry.survey import parse
 from cdb.geometry.survey_check import HEIGHTS, SIDES, check
-from tests import psana_clients
 from tests.geometry.surveys import camera, cspad_camera, cspad_pair, cspad_quads, epix_survey
 
 # Options of the old program, and ours.
@@ -62,21 +60,15 @@ def bad_survey():
 
 
 @pytest.fixture(scope="module")
-def theirs(tmp_path_factory):
+def theirs(psana_python, tmp_path_factory):
     """What psana's programs make of surveys."""
     folder = tmp_path_factory.mktemp("surveys")
     for turn in range(4):
         text = epix_survey(camera(turn=turn), turn=turn, digits=0)
         (folder / f"{turn}.txt").write_text(text)
     (folder / "bad.txt").write_text(bad_survey())
-    try:
-        python = psana_clients.python()
-    except psana_clients.Unavailable as reason:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(reason))
     done = subprocess.run(
-        [python, "-c", RUN, json.dumps([*ASKED]), str(folder)], capture_output=True, text=True
+        [psana_python, "-c", RUN, json.dumps([*ASKED]), str(folder)], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])

@@ -12,7 +12,6 @@ import pytest
 from cdb.geometry import GeometryAccess, GeometryObject
 from cdb.geometry.objects import SegGeometry
 from cdb.geometry.segments import segment
-from tests import psana_clients
 from tests.geometry import psana_numbers
 from tests.geometry.psana_numbers import CALLS, FILE_CALLS, SEGMENTS, TEXT, answer, summary
 
@@ -48,15 +47,11 @@ FAULTS = {
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def told(psana_python: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Everything that psana says, in one start."""
-    try:
-        python = psana_clients.python()
-    except psana_clients.Unavailable as reason:
-        pytest.skip(str(reason))
     folder = tmp_path_factory.mktemp("psana")
     files = sorted(map(str, REAL.glob("*/*/geometry/0-end.data")))
-    command = [python, psana_numbers.__file__, str(folder / "told"), str(folder), *files]
+    command = [psana_python, psana_numbers.__file__, str(folder / "told"), str(folder), *files]
     # Its arrays come and go: without this, half of the time goes into clean pages.
     memory = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
     done = subprocess.run(

@@ -188,14 +188,8 @@ def write_streams(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
+def told(psana_python, tmp_path_factory):
     """What psana and we say of the two files."""
-    try:
-        python = psana_clients.python()
-    except psana_clients.Unavailable as reason:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(reason))
     folder = tmp_path_factory.mktemp("xtc2")
     whole = EPIX.read_bytes()
     (folder / "cut.xtc2").write_bytes(whole[:-1000])
@@ -210,7 +204,7 @@ def told(tmp_path_factory):
                  folder / "noise.xtc2", folder / "streams",
                  folder / "steps.xtc2", folder / "codes.xtc2"]  # fmt: skip
     process = subprocess.Popen(
-        [python, "-c", SCRIPT, *map(str, arguments)],
+        [psana_python, "-c", SCRIPT, *map(str, arguments)],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

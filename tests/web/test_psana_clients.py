@@ -1,6 +1,5 @@
 """psana's dialect as the real psana 4.3.4 speaks it, over the embedded store and on the wire."""
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,17 +45,6 @@ def behind_a_proxy(app: ASGIApp) -> ASGIApp:
         await app({**scope, "headers": headers}, receive, send)
 
     return proxy
-
-
-@pytest.fixture(scope="session")
-def psana_python() -> str:
-    """The Python of psana's environment; skips, with the reason, where it cannot be had."""
-    try:
-        return psana_clients.python()
-    except psana_clients.Unavailable as reason:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(reason))
 
 
 @pytest.fixture
