@@ -207,7 +207,7 @@ class Tree:
             other = "its runs are those of a file whose spelling readers prefer"
             why = hidden or (other if file.runs in seen else "")
             seen.add(file.runs)
-            record = _latest(records.get(file.name, ()))
+            record = history.standing(records.get(file.name, ())).get(file.name)
             yield from self._item(detector, folder, file.path, file.runs, record, why)
         for backup in lcls1.backups(folder.path):
             try:
@@ -216,7 +216,7 @@ class Tree:
                 self.skipped.append(Skipped(backup.path, f"is a backup of what {error}"))
                 continue
             before = (r for r in records.get(backup.of, ()) if r.time and r.time < backup.time)
-            record = _latest([*before])
+            record = history.standing(before).get(backup.of)
             why = "a backup in the tree"
             for item in self._item(detector, folder, backup.path, runs, record, why):
                 # Where no record tells when it came, it was there when the copy was made.
@@ -280,10 +280,6 @@ def _is_stored(time: datetime) -> bool:
 def _time_of(facts: os.stat_result) -> datetime:
     """Return the time of a file, within what can be stored."""
     return datetime.fromtimestamp(min(max(1, facts.st_mtime), LAST_SECOND - 1), UTC)
-
-
-def _latest(records: Sequence[Record]) -> Record | None:
-    return records[-1] if records else None
 
 
 def cannot(error: OSError) -> str:

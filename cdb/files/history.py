@@ -167,11 +167,6 @@ def format(fields: Mapping[str, str], dialect: str) -> str:
     return DIALECTS[dialect].format(**given).rstrip()
 
 
-def latest_for(records: Iterable[Record], name: str) -> Record | None:
-    """Return the record of a file that counts, the last of its name; None if there is none."""
-    return next((one for one in reversed(list(records)) if one.file == name), None)
-
-
 def standing(records: Iterable[Record]) -> dict[str, Record]:
     r"""Return the record that counts of each file, by name; none of one that was removed.
 

@@ -282,6 +282,16 @@ def test_no_history_keeps_a_constant_out(memory_db, tmp_path, line, comment):
     assert take_in(memory_db, calib).same == 2
 
 
+def test_a_file_that_came_back_does_not_say_why_it_was_removed(memory_db, tmp_path):
+    calib = tmp_path / "calib"
+    write(calib / PEDESTALS / "0-end.data", array_text(1))
+    line = b"file:0-end.data cmd:rm comment:beam was on user:me cptime:2016-01-02T03:04:05"
+    write(calib / PEDESTALS / "HISTORY", line)
+    take_in(memory_db, calib)
+    meta = memory_db.get(CSPAD, "pedestals", experiment=EXPERIMENT)[1]
+    assert ("beam" in meta["comment"], meta["time_sec"]) == (False, 1_400_000_000)
+
+
 @pytest.mark.parametrize("stamp", ["0001-01-02T00:00:00", "1960-01-01T00:00:00"])
 def test_a_backup_from_before_all_times_has_that_of_its_file(memory_db, tmp_path, stamp):
     name = f"0-end.data-{stamp}"

@@ -74,8 +74,8 @@ def test_real_files_are_read_whole_and_written_to_the_letter():
 def test_the_last_record_of_a_file_counts():
     later = CALIBMAN.replace("calibrun-dark", "again")
     records = history.parse("\n".join([CALIBMAN, FINDER, later, ""]))
-    assert history.latest_for(records, "137-end.data").comment == "again"
-    assert history.latest_for(records, "1-end.data") is None
+    assert history.standing(records)["137-end.data"].comment == "again"
+    assert history.standing(records).get("1-end.data") is None
 
 
 def test_lines_that_name_no_file_are_reported_with_their_number():
